@@ -1,0 +1,100 @@
+//! A work-stealing scheduler runtime for Rust futures that models Go's G-M-P.
+//!
+//! A **G** is a task: a spawned future. An **M** is an OS thread. A **P** is the right to run tasks, with a
+//! queue of 256 of them; there are as many as tasks may run at once. An M that runs out of tasks takes half
+//! of another P's; a P whose queue overflows sends half to the injector, which all share.
+//!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! let sum: u64 = gmprt::run(async {
+//!     let squares: Vec<_> = (1..=10u64).map(|n| gmprt::spawn(async move { n * n })).collect();
+//!     let mut sum = 0;
+//!     for square in squares {
+//!         sum += square.await.unwrap();
+//!     }
+//!     sum
+//! })?;
+//! assert_eq!(sum, 385);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The sources are meant to be read; `docs/READING.md` gives an order.
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!("gmprt runs on 64-bit Linux only");
+
+// Under loom only the parts that are modelled are compiled: a model sees the real code, with loom's
+// atomics in the place of std's.
+#[cfg(not(gmprt_loom))]
+pub(crate) mod cell;
+#[cfg(not(gmprt_loom))]
+pub mod chan;
+#[cfg(not(gmprt_loom))]
+mod error;
+#[cfg(not(gmprt_loom))]
+pub mod metrics;
+#[cfg(not(gmprt_loom))]
+pub(crate) mod policy;
+#[cfg(not(gmprt_loom))]
+pub(crate) mod poller;
+#[cfg(not(gmprt_loom))]
+pub(crate) mod queue;
+#[cfg(not(gmprt_loom))]
+mod runtime;
+#[cfg(not(gmprt_loom))]
+pub(crate) mod sched;
+#[cfg(not(gmprt_loom))]
+pub mod sync;
+pub(crate) mod sys;
+
+#[cfg(not(gmprt_loom))]
+pub use error::{ShutdownTimeout, UnhandledPanic};
+#[cfg(not(gmprt_loom))]
+pub use runtime::{Builder, Handle, Runtime, run};
+#[cfg(not(gmprt_loom))]
+pub use sched::{Affinity, spawn, yield_now::yield_now};
+
+/// Tasks: their handles, their ids, and who runs them.
+#[cfg(not(gmprt_loom))]
+pub mod task {
+    pub use crate::cell::TaskId;
+    pub use crate::cell::join::JoinHandle;
+    pub use crate::error::JoinError;
+    pub use crate::sched::yield_now::{YieldNow, yield_now};
+    pub use crate::sched::{MachineId, ProcessorId};
+
+    use crate::sched::current;
+    use std::sync::Arc;
+
+    /// The id of the task that calls, if it is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// gmprt::run(async {
+    ///     let handle = gmprt::spawn(async { gmprt::task::id() });
+    ///     let id = handle.id();
+    ///     assert_eq!(handle.await.unwrap(), Some(id));
+    ///     assert_eq!(gmprt::task::id(), None); // block_on's future is not a task
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn id() -> Option<TaskId> {
+        current::with(|cx| cx.task().map(|task| task.id())).flatten()
+    }
+
+    /// The P that the caller's thread holds; `None` outside of a runtime, and in a poll whose P was taken.
+    #[must_use]
+    pub fn processor() -> Option<ProcessorId> {
+        current::with(|cx| current::with_p(Arc::as_ptr(&cx.shared), |p| p.id)).flatten()
+    }
+
+    /// The M that the caller's thread is; `None` outside of a runtime.
+    #[must_use]
+    pub fn machine() -> Option<MachineId> {
+        current::with(|cx| cx.m.id)
+    }
+}

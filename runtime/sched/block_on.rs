@@ -1,0 +1,76 @@
+//! A thread that is not an M runs one future to its end.
+//!
+//! Go counterpart: the main goroutine, which is one like any other; a future on the caller's stack is not.
+//!
+//! ```text
+//!   ┌─▶ an idle P, if there is one ─▶ poll ─▶ Ready: done
+//!   │                                  └─ Pending: handoff_p, sleep until woken ─┐
+//!   └────────────────────────────────────────────────────────────────◀───────────┘
+//! ```
+//!
+//! Y1. The future stays on the caller's stack: it need be neither Send nor 'static.
+//! Y2. The caller holds a P only during a poll, and runs no other task, so that it never waits for one.
+//! Y3. Nested in a task, the M of that task declares itself blocked first (`blocking.rs`), whichever runtime
+//!     the inner future runs on.
+//!
+//! Absent: pinning. A pinned caller would pass its mask on to the threads it starts.
+
+use super::Shared;
+use super::blocking;
+use super::current::Context;
+use super::machine::Machine;
+use crate::sys::parker::Parker;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{self, Poll, Wake, Waker};
+
+/// Wakes the thread in `block_on`.
+struct Caller(Parker);
+
+impl Wake for Caller {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs `future` on the calling thread until it is ready.
+pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
+    let _declared = blocking::declare();
+    let caller = Arc::new(Caller(Parker::for_this_thread()));
+    let waker = Waker::from(Arc::clone(&caller));
+    let mut polling = task::Context::from_waker(&waker);
+    let cx = Context::new(Arc::clone(shared), Arc::new(Machine::for_caller()));
+    let _entered = cx.enter();
+    let mut future = pin!(future);
+    loop {
+        let mut poll = || catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut polling)));
+        let idle = if shared.is_closing() { None } else { shared.lists().take_idle_p(shared) };
+        let outcome = match idle {
+            None => poll(),
+            Some(p) => {
+                cx.m.wire(&p);
+                let (outcome, p) = cx.lend(p, || {
+                    if let Some(revoker) = &shared.revoker {
+                        revoker.maybe_revoke_me(&cx.m);
+                    }
+                    poll()
+                });
+                if let Some(p) = p {
+                    cx.m.unwire(&p);
+                    shared.handoff_p(p);
+                }
+                outcome
+            }
+        };
+        match outcome {
+            Ok(Poll::Ready(output)) => return output,
+            Ok(Poll::Pending) => caller.0.park(),
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Who am I: the M, the task and the lent P of the calling thread.
+//!
+//! Go counterpart: `getg()`, `acquirem` (`runtime1.go`).
+//!
+//! ```text
+//!   thread-local pointer ─▶ Context (on the M's stack) ─▶ Shared, Machine (lease), lent P, task
+//!                             └─ outer: the context of the task in whose poll a block_on is nested
+//! ```
+//!
+//! H1. The thread-local points to a context on this thread's stack, which outlives its stay there: it is
+//!     set and restored by [`Entered`] only.
+//! H2. `lent` is written by [`Context::lend`] and [`Context::take_lent`], while the M is inside, and read
+//!     by [`with_p`], which is inside too and has seen the lease hold. Only this thread does either.
+//! H3. [`with_p`] runs no user code and does not block: no waker is cloned, woken or dropped in it, no
+//!     future, and no lock is held across a system call.
+//!
+//! Absent: a destructor of the thread-local, so that a waker woken from another thread-local's destructor
+//! still finds it (null by then).
+
+use super::Shared;
+use super::machine::Machine;
+use super::processor::{LocalP, OwnedP};
+use crate::cell::TaskRef;
+use crate::cell::join::is_own_waker;
+use std::cell::{Cell, UnsafeCell};
+use std::ptr;
+use std::sync::Arc;
+use std::task::Waker;
+
+thread_local! {
+    static CURRENT: Cell<*const Context> = const { Cell::new(ptr::null()) };
+}
+
+/// What a thread that runs tasks, or a `block_on`, knows of itself.
+pub(crate) struct Context {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) m: Arc<Machine>,
+    lent: UnsafeCell<Option<OwnedP>>,
+    task: Cell<Option<TaskRef>>,
+    yielded: Cell<bool>,
+    outer: Cell<*const Context>,
+}
+
+/// The calling thread is in this context until this is dropped (H1).
+#[must_use]
+pub(crate) struct Entered<'a>(&'a Context);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        CURRENT.set(self.0.outer.get());
+    }
+}
+
+impl Context {
+    pub(crate) fn new(shared: Arc<Shared>, m: Arc<Machine>) -> Self {
+        Self { shared, m, lent: UnsafeCell::new(None), task: Cell::new(None), yielded: Cell::new(false), outer: Cell::new(ptr::null()) }
+    }
+
+    /// Makes this the calling thread's context.
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.outer.set(CURRENT.replace(self));
+        Entered(self)
+    }
+
+    /// Lends `p` to user code while `user` runs, and takes it back: `None` if it was revoked meanwhile.
+    ///
+    /// `user` does not unwind.
+    #[inline]
+    pub(crate) fn lend<R>(&self, p: OwnedP, user: impl FnOnce() -> R) -> (R, Option<OwnedP>) {
+        // SAFETY: H2; inside, and nothing is lent.
+        let lent = unsafe { &mut *self.lent.get() };
+        debug_assert!(lent.is_none(), "a P is lent twice");
+        *lent = Some(p);
+        self.m.lease.leave();
+        let outcome = user();
+        std::mem::forget(self.m.lease.enter()); // inside from here on: the M is in the scheduler
+        (outcome, self.reclaim())
+    }
+
+    /// Inside, after user code: the lent P, if the lease still holds. Without one: `None`.
+    fn reclaim(&self) -> Option<OwnedP> {
+        // SAFETY: H2; inside.
+        let lent = unsafe { &mut *self.lent.get() }.take()?;
+        if self.m.lease.holds() {
+            return Some(lent);
+        }
+        lent.forget(); // processor.rs, P1: the revoker has minted it anew
+        None
+    }
+
+    /// User code declares that it will block: takes the lent P away from it for good, if it is still ours.
+    pub(crate) fn take_lent(&self) -> Option<OwnedP> {
+        let _inside = self.m.lease.enter();
+        self.reclaim()
+    }
+
+    /// User code has ceased to block: lends it a P again.
+    pub(crate) fn lend_again(&self, p: OwnedP) {
+        let _inside = self.m.lease.enter();
+        // SAFETY: H2; inside.
+        let lent = unsafe { &mut *self.lent.get() };
+        debug_assert!(lent.is_none(), "a P is lent twice");
+        self.m.wire(&p);
+        *lent = Some(p);
+    }
+
+    /// The M begins or ends a task's poll.
+    #[inline]
+    pub(crate) fn set_task(&self, task: Option<TaskRef>) {
+        self.task.set(task);
+    }
+
+    /// The task in whose poll the thread is.
+    pub(crate) fn task(&self) -> Option<TaskRef> {
+        self.task.get()
+    }
+
+    /// Whether the poll that just ended asked to yield; asked once.
+    #[inline]
+    pub(crate) fn take_yielded(&self) -> bool {
+        self.yielded.take()
+    }
+}
+
+/// Calls `f` with the calling thread's context, if it has one.
+#[inline(always)]
+pub(crate) fn with<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
+    let context = CURRENT.get();
+    // SAFETY: H1; the context outlives this call, which is on its thread.
+    unsafe { context.as_ref() }.map(f)
+}
+
+/// Calls `f` with each context of the calling thread, the innermost first.
+pub(crate) fn for_each(mut f: impl FnMut(&Context)) {
+    let mut context = CURRENT.get();
+    // SAFETY: H1; contexts are left in the order they were entered, so the outer ones are alive too.
+    while let Some(cx) = unsafe { context.as_ref() } {
+        f(cx);
+        context = cx.outer.get();
+    }
+}
+
+/// Calls `f` with the P that the calling thread holds of the runtime at `shared`, if it still does.
+///
+/// `None`: a foreign thread, another runtime's, or an M whose P was taken during this poll. See H3.
+#[inline(always)]
+pub(crate) fn with_p<R>(shared: *const Shared, f: impl FnOnce(&LocalP) -> R) -> Option<R> {
+    with(|cx| {
+        if !ptr::eq(Arc::as_ptr(&cx.shared), shared) {
+            return None;
+        }
+        let _inside = cx.m.lease.enter();
+        // SAFETY: H2; inside. A shared borrow, so that nested calls are fine.
+        let lent = unsafe { &*cx.lent.get() }.as_ref()?;
+        cx.m.lease.holds().then(|| f(lent))
+    })
+    .flatten()
+}
+
+/// Notes that the task whose own waker this is yields; the scheduler then needs no wake. False: it is
+/// some combinator's waker, or not a task's, and must be woken.
+#[inline]
+pub(crate) fn note_yield(waker: &Waker) -> bool {
+    with(|cx| match cx.task.get() {
+        Some(task) if is_own_waker(waker, task) => {
+            cx.yielded.set(true);
+            true
+        }
+        _ => false,
+    })
+    .unwrap_or(false)
+}

@@ -1,0 +1,215 @@
+//! How many Ps are idle and how many Ms look for work: who must wake whom, and who may sleep.
+//!
+//! Go counterpart: `sched.npidle`, `sched.nmspinning`, and the comment "Worker thread parking/unparking"
+//! at the head of `proc.go`.
+//!
+//! ```text
+//!   submitter                                    M that runs out of work
+//!     publish work                                 list its P idle, stop spinning   (one word)
+//!     FENCE-SUBMIT                                 FENCE-PARK
+//!     read the word: idle > 0, spinning = 0 ?      read every source
+//!        └─▶ claim the wake, start an M               └─▶ found: take a P again, else park
+//! ```
+//!
+//! N1. `spinning` counts the Ms (and the wakes on their way) that will look at every source before they
+//!     sleep. While it is not zero a submitter need not wake anybody.
+//! N2. A [`Spinning`] is one of those counted. It is ended by `found_work` or `give_up`; both say whether
+//!     it was the last. The last that finds work wakes another: what it leaves behind may be more.
+//! N3. *No lost wakeup.* Take a submitter and the last M to give up. Both fences are SeqCst, so one is
+//!     first. If FENCE-SUBMIT is first, the M's look at the sources finds the work. If FENCE-PARK is
+//!     first, the submitter reads a word in which the P is idle and the M does not spin, and wakes.
+//!
+//! Three simpler rules do not do (`proc.go` tells them at length): one central count of all work; an M
+//! that hands its P over whenever it readies a task; a wake for each submitted task. Each makes threads
+//! sleep and wake in the busiest of times.
+//!
+//! Absent: the lists of idle Ps and Ms (`machine.rs`); this file only counts.
+
+use crate::sys::primitive::{
+    AtomicOrdering::{AcqRel, Relaxed, SeqCst},
+    AtomicU64, fence, weaken,
+};
+
+const SPINNING: u64 = 1 << 32;
+const IDLE: u64 = 1;
+
+fn spinning(word: u64) -> u64 {
+    word >> 32
+}
+
+fn idle(word: u64) -> u64 {
+    word & (SPINNING - 1)
+}
+
+/// The count of idle Ps and of spinning Ms, in one word.
+#[derive(Debug)]
+pub(crate) struct Census(AtomicU64);
+
+/// One M counted as spinning (N2).
+#[derive(Debug)]
+#[must_use = "an M that stops spinning must say how"]
+pub(crate) struct Spinning(());
+
+/// Whether the one that stopped spinning was the last.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct WasLast(pub(crate) bool);
+
+impl Census {
+    /// `idle_ps` Ps idle, nobody spinning.
+    pub(crate) fn new(idle_ps: usize) -> Self {
+        Self(AtomicU64::new(idle_ps as u64))
+    }
+
+    /// Submitter, after it has published work: whether somebody should be woken.
+    #[inline]
+    pub(crate) fn submitted(&self) -> bool {
+        if weaken::stands("FENCE-SUBMIT") {
+            fence(SeqCst); // FENCE-SUBMIT, pairs with FENCE-PARK: N3
+        }
+        self.wants_help()
+    }
+
+    /// Whether a P is idle and nobody looks for work; without a fence, for those who only *moved* work.
+    #[inline]
+    pub(crate) fn wants_help(&self) -> bool {
+        // Ordering: Relaxed; FENCE-SUBMIT has ordered it after the publication, where that counts.
+        let word = self.0.load(Relaxed);
+        idle(word) > 0 && spinning(word) == 0
+    }
+
+    /// Submitter: claims the right to wake one M, which then counts as spinning. Go: `wakep`.
+    pub(crate) fn claim_wake(&self) -> Option<Spinning> {
+        // Ordering: Relaxed; the exchange decides.
+        let word = self.0.load(Relaxed);
+        if idle(word) == 0 || spinning(word) != 0 {
+            return None;
+        }
+        // Ordering: AcqRel; of several submitters one wins. If the word has changed, somebody else
+        // woke, found work or went idle: one more look, then it is theirs to wake (N1).
+        match self.0.compare_exchange(word, word + SPINNING, AcqRel, Relaxed) {
+            Ok(_) => Some(Spinning(())),
+            Err(_) => self.claim_wake_again(),
+        }
+    }
+
+    #[cold]
+    fn claim_wake_again(&self) -> Option<Spinning> {
+        // Ordering: Relaxed; as in `claim_wake`.
+        let mut word = self.0.load(Relaxed);
+        while idle(word) > 0 && spinning(word) == 0 {
+            // Ordering: AcqRel; as in `claim_wake`.
+            match self.0.compare_exchange(word, word + SPINNING, AcqRel, Relaxed) {
+                Ok(_) => return Some(Spinning(())),
+                Err(now) => word = now,
+            }
+        }
+        None
+    }
+
+    /// M: begins to spin, unless half of the busy Ps have a spinner already. Go: `findRunnable`,
+    /// "2*sched.nmspinning < gomaxprocs - sched.npidle".
+    pub(crate) fn try_spin(&self, procs: u64) -> Option<Spinning> {
+        // Ordering: Relaxed; a limit on CPU time, not a matter of correctness.
+        let word = self.0.load(Relaxed);
+        if 2 * spinning(word) >= procs - idle(word) {
+            return None;
+        }
+        // Ordering: AcqRel; so that whoever sees us spinning is not seen to have slept.
+        self.0.fetch_add(SPINNING, AcqRel);
+        Some(Spinning(()))
+    }
+
+    /// M, before it takes a P again after its last look: spins in any case.
+    pub(crate) fn spin_again(&self) -> Spinning {
+        // Ordering: AcqRel; as in `try_spin`.
+        self.0.fetch_add(SPINNING, AcqRel);
+        Spinning(())
+    }
+
+    /// A P goes on the idle list, under its lock.
+    pub(crate) fn p_idle(&self) {
+        // Ordering: AcqRel; FENCE-PARK follows before its M looks for the last time.
+        self.0.fetch_add(IDLE, AcqRel);
+    }
+
+    /// A P leaves the idle list, under its lock.
+    pub(crate) fn p_taken(&self) {
+        // Ordering: AcqRel; as above.
+        let word = self.0.fetch_sub(IDLE, AcqRel);
+        debug_assert!(idle(word) > 0);
+    }
+
+    /// M, after it gave up P and spinning, before its last look at the sources.
+    pub(crate) fn before_last_look(&self) {
+        if weaken::stands("FENCE-PARK") {
+            fence(SeqCst); // FENCE-PARK, pairs with FENCE-SUBMIT: N3
+        }
+    }
+
+    /// How many Ps are idle, and how many Ms spin: for people.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        // Ordering: Relaxed; for people.
+        let word = self.0.load(Relaxed);
+        (idle(word), spinning(word))
+    }
+}
+
+impl Spinning {
+    /// The M has work. If it was the last spinner, it wakes another (N2).
+    pub(crate) fn found_work(self, census: &Census) -> WasLast {
+        self.end(census)
+    }
+
+    /// The M gives up. FENCE-PARK and a last look follow, whether it was the last or not.
+    pub(crate) fn give_up(self, census: &Census) -> WasLast {
+        self.end(census)
+    }
+
+    fn end(self, census: &Census) -> WasLast {
+        // Ordering: AcqRel; a submitter that reads the count without us reads what we did before.
+        let word = census.0.fetch_sub(SPINNING, AcqRel);
+        debug_assert!(spinning(word) > 0);
+        WasLast(spinning(word) == 1)
+    }
+}
+
+#[cfg(all(test, gmprt_loom))]
+#[path = "../models/idle.rs"]
+mod loom_models;
+
+#[cfg(all(test, not(gmprt_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_submitter_wakes() {
+        let census = Census::new(2);
+        assert!(census.submitted());
+        let first = census.claim_wake().unwrap();
+        assert!(!census.submitted());
+        assert!(census.claim_wake().is_none());
+        assert_eq!(first.found_work(&census), WasLast(true));
+        assert!(census.submitted());
+    }
+
+    #[test]
+    fn at_most_half_of_the_busy_spin() {
+        let census = Census::new(0);
+        let spinners: Vec<_> = std::iter::from_fn(|| census.try_spin(8)).collect();
+        assert_eq!(spinners.len(), 4);
+        for (left, spinner) in spinners.into_iter().enumerate() {
+            assert_eq!(spinner.give_up(&census), WasLast(left == 3));
+        }
+    }
+
+    #[test]
+    fn without_an_idle_p_nobody_is_woken() {
+        let census = Census::new(1);
+        census.p_taken();
+        assert!(!census.submitted());
+        assert!(census.claim_wake().is_none());
+        census.p_idle();
+        assert!(census.submitted());
+    }
+}

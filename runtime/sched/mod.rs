@@ -1,0 +1,150 @@
+//! The scheduler: Ms run Gs while they hold Ps.
+//!
+//! Go counterpart: `type schedt` (`runtime2.go`), `proc.go`.
+//!
+//! ```text
+//!   ready.rs      spawn and wake put a task into a P's queue or the injector, and wake an M if need be
+//!   schedule.rs   the M's loop: find a task (policy/find.rs), lend the P to it, poll it
+//!   machine.rs    Ms and the lists of what is idle          idle.rs    who spins, who may sleep
+//!   processor.rs  the P                                     lease.rs   who may touch a P during a poll
+//!   blocking.rs   a P changes hands: handoff, the ladder    revoker.rs takes Ps away, for tests
+//!   block_on.rs   a thread that is not an M runs a future   shutdown.rs the end
+//! ```
+//!
+//! Lock order: `lists` (machine.rs) before an M's inbox; the slab's and the revoker's locks are leaves. None is
+//! held while user code runs, a thread is started, or another thread is woken.
+//!
+//! Absent: timers, sysmon, the netpoller. `GMPRT_TEST_REVOKE` stands in for sysmon's retake.
+
+pub(crate) mod block_on;
+pub(crate) mod blocking;
+#[expect(unsafe_code, reason = "the thread-local context and the lent P")]
+pub(crate) mod current;
+pub(crate) mod idle;
+pub(crate) mod lease;
+pub(crate) mod machine;
+#[expect(unsafe_code, reason = "who owns a P may use its cells")]
+pub(crate) mod processor;
+#[expect(unsafe_code, reason = "the upcall from a waker names its scheduler by a raw pointer")]
+pub(crate) mod ready;
+pub(crate) mod revoker;
+pub(crate) mod schedule;
+pub(crate) mod shutdown;
+pub(crate) mod yield_now;
+
+pub use machine::MachineId;
+pub use processor::ProcessorId;
+pub use ready::spawn;
+
+use crate::cell::raw::Header;
+use crate::cell::slab::Slab;
+use crate::error::UnhandledPanic;
+use crate::poller::ParkPoller;
+use crate::queue::injector::Injector;
+use crate::queue::victims::Victims;
+use crate::sys::counter::Counter;
+use idle::Census;
+use machine::Lists;
+use processor::Processor;
+use revoker::Revoker;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex};
+
+/// Where Ms run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Affinity {
+    /// An M is pinned to its P's core once it has kept that P for 10 ms, and un-pinned before it sleeps; only
+    /// where there are no more Ps than cores.
+    #[default]
+    Pinned,
+    /// An M is pinned to its P's core whenever it takes a P. For those who study the scheduler: a woken M
+    /// waits for its core even if others are free.
+    Always,
+    /// The kernel decides.
+    None,
+}
+
+/// What the builder has settled.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) procs: usize,
+    pub(crate) max_threads: usize,
+    pub(crate) affinity: Affinity,
+    pub(crate) thread_name: String,
+    pub(crate) unhandled_panic: UnhandledPanic,
+}
+
+/// Tallies of what happened to tasks outside a P: the holder of a P counts in the P's own.
+#[derive(Debug, Default)]
+pub(crate) struct Retakes {
+    /// Ps taken from an M inside a poll.
+    pub(crate) revoked: Counter,
+    /// Ps handed to another M because theirs was about to block.
+    pub(crate) handed_off: Counter,
+}
+
+/// One runtime's scheduler. Go: `sched`, `allp`, `allm`.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) procs: Box<[Processor]>,
+    pub(crate) injector: Injector<Header>,
+    pub(crate) census: Census,
+    pub(crate) victims: Victims,
+    pub(crate) slab: Arc<Slab>,
+    pub(crate) poller: ParkPoller,
+    poller_taken: AtomicBool,
+    lists: Mutex<Lists>,
+    /// Length of the line in `lists`: a hint, so that the loop need not lock to see that nobody waits.
+    line_len: AtomicUsize,
+    /// Set once, before the first task is cancelled by the shutdown.
+    closing: AtomicBool,
+    /// Notified, under `lists`, when an M's thread ends.
+    m_ended: Condvar,
+    revoker: Option<Revoker>,
+    pub(crate) retakes: Retakes,
+    pub(crate) failed_starts: Counter,
+    /// Tests: no thread can be started while this is set.
+    refuse_threads: AtomicBool,
+}
+
+impl Shared {
+    /// A scheduler with one M, idle. Fails if that thread can't be started.
+    pub(crate) fn start(config: Config) -> io::Result<Arc<Self>> {
+        let cores = &crate::sys::affinity::process_mask().cores;
+        let procs: Box<[_]> = (0..config.procs)
+            .map(|p| {
+                let core = (!cores.is_empty()).then(|| cores[p % cores.len()]);
+                Processor::new(ProcessorId(p as u16), core)
+            })
+            .collect();
+        let shared = ready::assemble(config, procs);
+        shared.lists().threads = 1;
+        if let Err((error, _)) = shared.new_m(None) {
+            shared.lists().threads = 0;
+            shared.close_revoker();
+            return Err(error);
+        }
+        Ok(shared)
+    }
+
+    /// Whether the runtime is shutting down.
+    #[inline]
+    pub(crate) fn is_closing(&self) -> bool {
+        // Ordering: Relaxed; seen late, one more task is run. Where it decides about a task's life,
+        // a fence stands before it (shutdown.rs, E2).
+        self.closing.load(Relaxed)
+    }
+
+    /// Tests: whether threads are refused, as by a kernel that has no more.
+    fn refuses_threads(&self) -> bool {
+        // Ordering: Relaxed; a switch for tests.
+        self.refuse_threads.load(Relaxed)
+    }
+
+    /// Whether anything waits for an M: the last look (`idle.rs`, N3).
+    pub(crate) fn work_anywhere(&self) -> bool {
+        self.injector.len() > 0 || self.procs.iter().any(Processor::has_work)
+    }
+}

@@ -1,0 +1,217 @@
+//! Spawn and wake: a task becomes QUEUED, goes into a queue, and an M is woken if one should be.
+//!
+//! Go counterpart: `newproc`, `goready`, `ready`, `runqput` (`proc.go`).
+//!
+//! ```text
+//!   the thread holds a P of this runtime ── yes ─▶ runnext; who was there ─▶ ring ─▶ (full) half to the injector
+//!                                        └─ no ──▶ injector
+//!   then FENCE-SUBMIT: a P idle and nobody spinning? wake one
+//! ```
+//!
+//! D1. A task that is QUEUED and in nobody's queue keeps its scheduler alive: shutdown waits for it
+//!     (shutdown.rs, E3). A foreign thread takes a reference of its own on the scheduler before it
+//!     lets the task go, since the task may end, and the runtime with it, while the thread is still
+//!     looking whom to wake.
+//! D2. A spawn that finds the runtime closing cancels the task itself: the handle resolves to
+//!     `is_cancelled`, and nothing is leaked.
+//!
+//! Absent: a wake for a task that only moved (`yield_now`): its M goes on working and sees it again.
+
+use super::current::{self, with_p};
+use super::idle::Census;
+use super::machine::Lists;
+use super::processor::{Processor, fresh_ids};
+use super::revoker::Revoker;
+use super::{Config, Retakes, Shared};
+use crate::cell::join::JoinHandle;
+use crate::cell::raw::{class_for, create};
+use crate::cell::slab::{Slab, Slot, Upcalls};
+use crate::cell::{After, Queued, TaskId};
+use crate::poller::ParkPoller;
+use crate::queue::injector::Injector;
+use crate::queue::victims::Victims;
+use crate::sys::counter::Counter;
+use std::panic::Location;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Condvar, Mutex};
+
+/// A scheduler whose slab knows the way up to it.
+pub(super) fn assemble(config: Config, procs: Box<[Processor]>) -> Arc<Shared> {
+    let revoker = Revoker::from_environment();
+    let shared = Arc::new_cyclic(|weak: &std::sync::Weak<Shared>| {
+        let idle = procs
+            .iter()
+            .rev() // P0 is taken first
+            // SAFETY: processor.rs, P1: the first and only right to each P.
+            .map(|p| unsafe { p.mint() })
+            .collect();
+        let upcalls = Upcalls { ready: upcall_ready, release: upcall_release };
+        Shared {
+            injector: Injector::new(),
+            census: Census::new(procs.len()),
+            victims: Victims::new(procs.len() as u32),
+            slab: Slab::new(upcalls, weak.as_ptr().cast()),
+            poller: ParkPoller::default(),
+            poller_taken: AtomicBool::new(false),
+            lists: Mutex::new(Lists::new(idle)),
+            line_len: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+            m_ended: Condvar::new(),
+            revoker,
+            retakes: Retakes::default(),
+            failed_starts: Counter::default(),
+            refuse_threads: AtomicBool::new(false),
+            config,
+            procs,
+        }
+    });
+    Revoker::start(&shared);
+    shared
+}
+
+/// A waker's way up.
+///
+/// # Safety
+///
+/// `sched` is the scheduler of `task`'s slab, which is alive: the task is in no queue yet (D1).
+unsafe fn upcall_ready(sched: *const (), task: Queued) {
+    let sched = sched.cast::<Shared>();
+    let mut task = Some(task);
+    // SAFETY: D1.
+    let here = with_p(sched, |p| p.put_next(task.take().expect("put once"), &unsafe { &*sched }.injector));
+    match (here, task) {
+        (Some(()), _) => {
+            // SAFETY: D1; the context that lent the P holds a reference on the scheduler.
+            let shared = unsafe { &*sched };
+            if shared.census.submitted() {
+                // SAFETY: as above.
+                with_arc(sched, Shared::wake_p);
+            }
+        }
+        (None, task) => {
+            let task = task.expect("not put");
+            // SAFETY: D1; the task is still in our hand.
+            unsafe { with_arc_of(sched) }.inject(task);
+        }
+    }
+}
+
+/// Calls `f` with the scheduler of the calling thread's context, which is `sched`.
+fn with_arc(sched: *const Shared, f: impl FnOnce(&Arc<Shared>)) {
+    current::with(|cx| {
+        debug_assert!(ptr::eq(Arc::as_ptr(&cx.shared), sched));
+        f(&cx.shared);
+    });
+}
+
+/// A reference on the scheduler, from the pointer in its slab.
+///
+/// # Safety
+///
+/// The scheduler is alive (D1).
+unsafe fn with_arc_of(sched: *const Shared) -> Arc<Shared> {
+    // SAFETY: as this function demands; the pointer came from the Arc's own Weak.
+    unsafe { Arc::increment_strong_count(sched) };
+    // SAFETY: the count just added is this Arc's.
+    unsafe { Arc::from_raw(sched) }
+}
+
+/// A slot's way up: to the cache of the P that the thread holds, else to the foreign threads' cache.
+fn upcall_release(slab: &Slab, slot: Slot) {
+    let mut slot = Some(slot);
+    with_p(slab.sched.cast(), |p| p.put_slot(slot.take().expect("put once"), slab));
+    if let Some(slot) = slot {
+        slab.put_foreign(slot);
+    }
+}
+
+impl Shared {
+    /// Puts a task from a thread without a P into the injector.
+    pub(crate) fn inject(self: &Arc<Self>, task: Queued) {
+        self.injector.push(task.into_raw());
+        if self.census.submitted() {
+            self.wake_p();
+        }
+    }
+
+    /// Spawns on this runtime, from any thread. Go: `newproc`.
+    #[doc(alias = "newproc")]
+    #[inline]
+    pub(crate) fn spawn<F>(self: &Arc<Self>, site: &'static Location<'static>, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let mut future = Some(future);
+        let here = with_p(Arc::as_ptr(self), |p| {
+            let id = p.next_id();
+            let slot = p.get_slot(class_for::<F>(), &self.slab);
+            let (task, queued) = create(slot, id, site, future.take().expect("moved once"));
+            p.tally.spawned.add(1);
+            p.put_next(queued, &self.injector);
+            JoinHandle::new(task, id)
+        });
+        if let Some(handle) = here {
+            if self.census.submitted() {
+                self.wake_p();
+            }
+            return handle;
+        }
+        let id = TaskId(fresh_ids(1));
+        let slot = self.slab.get_foreign(class_for::<F>());
+        let (task, queued) = create(slot, id, site, future.take().expect("not moved"));
+        let handle = JoinHandle::new(task, id);
+        self.submit_foreign(queued);
+        handle
+    }
+
+    fn submit_foreign(self: &Arc<Self>, task: Queued) {
+        if self.closing_after_fence() {
+            self.settle(task.cancel()); // D2
+        } else {
+            self.inject(task);
+        }
+    }
+
+    /// Does, without a P, what remains to be done for a task that was run or cancelled.
+    pub(crate) fn settle(self: &Arc<Self>, after: After) {
+        match after {
+            After::Idle => {}
+            After::Requeue(task) => self.inject(task),
+            After::Done(ended) => self.report(ended),
+            After::Free(ended, slot) => {
+                self.report(ended);
+                upcall_release(&self.slab, slot);
+            }
+        }
+    }
+}
+
+/// Spawns a task on the current runtime; see [`Handle::spawn`](crate::Handle::spawn).
+///
+/// # Panics
+///
+/// Outside of a task and of a `block_on`: there is no current runtime.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// gmprt::run(async {
+///     let square = gmprt::spawn(async { 12 * 12 });
+///     assert_eq!(square.await.unwrap(), 144);
+/// })
+/// # }
+/// ```
+#[track_caller]
+#[inline]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let site = Location::caller();
+    current::with(|cx| cx.shared.spawn(site, future))
+        .expect("spawn: there is no gmprt runtime here: not in a task, and not in a block_on")
+}

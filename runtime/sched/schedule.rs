@@ -1,0 +1,382 @@
+//! The loop of an M: find a task, lend it the P, poll it, deal with what is left.
+//!
+//! Go counterpart: `schedule`, `execute`, `findRunnable`, `resetspinning`, `stealWork` (`proc.go`).
+//!
+//! ```text
+//!   run:  ┌─▶ P? ── no ──▶ stop_m ──(closing)──▶ end
+//!         │    └─ yes ─▶ find_runnable ── nothing ─▶ (P given up) ─┐
+//!         │                  └─ task ─▶ execute ──▶ P kept, or ────┤ lost: the ladder of exitsyscall
+//!         └───────────────────────────────────────────────◀────────┘
+//! ```
+//!
+//! Q1. The M holds at most one P: it is in `Hunt::p`, or lent to the poll in progress.
+//! Q2. A task is polled only while its M holds a P; its P may be taken during the poll, and then what
+//!     the poll left behind is dealt with as by a foreign thread.
+//! Q3. While the runtime closes, whoever gives a P up has emptied its queues (shutdown.rs, E4).
+//!
+//! Absent: a panic that gets out of here. Tasks' panics are caught in the cell; one of our own aborts.
+
+use super::current::Context;
+use super::idle::{Spinning, WasLast};
+use super::machine::{Assignment, Machine};
+use super::processor::{OwnedP, ProcessorId};
+use super::{Affinity, Shared};
+use crate::cell::state::Claim;
+use crate::cell::{After, Ended, Queued};
+use crate::error::UnhandledPanic;
+use crate::policy::find::{Found, Released, Sources, find_runnable};
+use crate::policy::tuning::{INJECTOR_BATCH, INJECTOR_EVERY, PIN_AFTER, PIN_CLOCK_EVERY};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+/// An M at work: what it holds, and what it looks at.
+struct Hunt<'a> {
+    cx: &'a Context,
+    shared: &'a Arc<Shared>,
+    p: Option<OwnedP>,
+    spinning: Option<Spinning>,
+    /// When the M was first seen with this P, for `PIN_AFTER`.
+    since: Option<Instant>,
+}
+
+/// Ends the process if a panic of ours unwinds through the loop: a P and its tasks would be lost.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("gmprt: the scheduler itself panicked; aborting");
+            std::process::abort();
+        }
+    }
+}
+
+/// Runs tasks until the runtime closes.
+pub(super) fn run(shared: &Arc<Shared>, m: &Arc<Machine>, first: Option<Assignment>) {
+    let _abort = AbortOnUnwind;
+    let cx = Context::new(Arc::clone(shared), Arc::clone(m));
+    let _entered = cx.enter();
+    let mut hunt = Hunt { cx: &cx, shared, p: None, spinning: None, since: None };
+    match first.or_else(|| shared.stop_m(m)) {
+        Some(assignment) => hunt.take_up(assignment),
+        None => return,
+    }
+    while hunt.turn() {}
+}
+
+impl Hunt<'_> {
+    /// One task, or one sleep. False: the runtime closes, and nothing is held any more.
+    #[inline]
+    fn turn(&mut self) -> bool {
+        if self.shared.is_closing() {
+            self.leave();
+            return false;
+        }
+        if self.line_is_due() {
+            return self.serve_line();
+        }
+        let Found::Task { task, inherits } = find_runnable(self) else {
+            return self.sleep();
+        };
+        if let Some(spinning) = self.spinning.take()
+            && spinning.found_work(&self.shared.census) == WasLast(true)
+            && self.shared.census.wants_help()
+        {
+            self.shared.wake_p();
+        }
+        let p = self.p.take().expect("a task is found only with a P");
+        let id = p.id;
+        self.p = self.execute(p, task, inherits);
+        self.p.is_some() || self.climb(id)
+    }
+
+    fn p(&self) -> &OwnedP {
+        self.p.as_ref().expect("the hunt goes on only with a P")
+    }
+
+    /// Rule 6: whether an M waits in line, and this is one of the ticks at which it is served.
+    #[inline(always)]
+    fn line_is_due(&self) -> bool {
+        // Ordering: Relaxed; a hint, which the lock confirms.
+        self.shared.line_len.load(Relaxed) > 0 && self.schedtick().is_multiple_of(INJECTOR_EVERY)
+    }
+
+    /// Gives the P to the first M in line, whose poll waits for it. False: the runtime closes.
+    #[cold]
+    fn serve_line(&mut self) -> bool {
+        let p = self.p.take().expect("the hunt goes on only with a P");
+        let mut lists = self.shared.lists();
+        if lists.line.is_empty() {
+            drop(lists);
+            self.p = Some(p);
+            return true;
+        }
+        self.cx.m.unwire(&p);
+        let first = lists.release_p(self.shared, p);
+        drop(lists);
+        if let Some(spinning) = self.spinning.take() {
+            let _last = spinning.give_up(&self.shared.census); // the P goes on in other hands
+        }
+        if let Some(m) = first {
+            m.wake(self.shared);
+        }
+        self.sleep()
+    }
+
+    /// The M has a P again.
+    fn take_up(&mut self, assignment: Assignment) {
+        let Assignment { p, spinning } = assignment;
+        self.cx.m.wire(&p);
+        if self.shared.config.affinity == Affinity::Always
+            && let Some(core) = p.core
+        {
+            self.cx.m.pin(core);
+        }
+        self.since = None;
+        self.p = Some(p);
+        self.spinning = spinning;
+    }
+
+    /// The M has none, and sleeps until it is given one. False: the runtime closes.
+    fn sleep(&mut self) -> bool {
+        match self.shared.stop_m(&self.cx.m) {
+            Some(assignment) => {
+                self.take_up(assignment);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The P was taken during a poll: the old one if it is idle, else any that is, else none for now.
+    /// Go: `exitsyscall`.
+    #[cold]
+    #[doc(alias = "exitsyscall")]
+    fn climb(&mut self, lost: ProcessorId) -> bool {
+        let p = self.shared.lists().take_idle_p_like(self.shared, lost);
+        match p {
+            Some(p) => {
+                self.take_up(Assignment { p, spinning: None });
+                true
+            }
+            None => self.sleep(),
+        }
+    }
+
+    /// The runtime closes: gives everything up (Q3).
+    #[cold]
+    fn leave(&mut self) {
+        if let Some(spinning) = self.spinning.take() {
+            let _last = spinning.give_up(&self.shared.census); // nobody is woken any more
+        }
+        if let Some(p) = self.p.take() {
+            self.cx.m.unwire(&p);
+            self.shared.retire_p(p);
+        }
+    }
+
+    /// Polls `task` on `p`; the P comes back unless it was taken meanwhile. Go: `execute`.
+    #[inline]
+    fn execute(&mut self, p: OwnedP, task: Queued, inherits: bool) -> Option<OwnedP> {
+        p.count_poll(inherits);
+        let cx = self.cx;
+        let g = task.task();
+        cx.set_task(Some(g));
+        let (after, p) = cx.lend(p, || {
+            if let Some(revoker) = &self.shared.revoker {
+                revoker.maybe_revoke_me(&cx.m);
+            }
+            let mut after = task.run(|| cx.take_yielded());
+            if matches!(after, After::Idle) && self.shared.is_closing() && g.state().claim() == Claim::Claimed {
+                after = g.cancel_claimed(); // shutdown.rs, E3: nobody else will
+            }
+            after
+        });
+        cx.set_task(None);
+        let Some(p) = p else {
+            self.shared.settle(after);
+            return None;
+        };
+        match after {
+            After::Idle => {}
+            After::Requeue(task) => self.requeue(&p, task),
+            After::Done(ended) => self.shared.report(ended),
+            After::Free(ended, slot) => {
+                p.put_slot(slot, &self.shared.slab);
+                self.shared.report(ended);
+            }
+        }
+        self.pin_if_settled(&p);
+        Some(p)
+    }
+
+    /// A task that yielded, or was woken, during its poll goes to the end of a queue: the local one, or the
+    /// injector if foreign work waits there. Go: `goschedImpl`, which always takes the injector.
+    ///
+    /// Nobody need be woken for it as for a new task, and no fence is needed: it was runnable before, and
+    /// this M goes on. But if help is wanted anyway, this is a moment to call for it.
+    #[inline]
+    fn requeue(&self, p: &OwnedP, task: Queued) {
+        if self.shared.injector.foreign_work_waits() {
+            self.shared.injector.push_yielder(task.into_raw());
+        } else {
+            p.put_back(task, &self.shared.injector);
+        }
+        if self.shared.census.wants_help() && p.queue_len() > 1 {
+            self.shared.wake_p();
+        }
+    }
+
+    /// Rule 10, `Affinity::Pinned`: an M that has kept its P for a whole slice is pinned.
+    #[inline]
+    fn pin_if_settled(&mut self, p: &OwnedP) {
+        if (p.tally.schedtick.get() as u32).is_multiple_of(PIN_CLOCK_EVERY) {
+            self.pin_slowly(p);
+        }
+    }
+
+    #[cold]
+    fn pin_slowly(&mut self, p: &OwnedP) {
+        let config = &self.shared.config;
+        if config.affinity != Affinity::Pinned || self.cx.m.is_pinned() {
+            return;
+        }
+        let cores = crate::sys::affinity::process_mask().cores.len();
+        let Some(core) = p.core.filter(|_| config.procs <= cores) else { return };
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= PIN_AFTER {
+            self.cx.m.pin(core);
+        }
+    }
+}
+
+impl Sources for Hunt<'_> {
+    type Task = Queued;
+
+    #[inline(always)]
+    fn run_due_timers(&mut self) {}
+
+    #[inline(always)]
+    fn schedtick(&self) -> u32 {
+        self.p().tally.schedtick.get() as u32
+    }
+
+    fn injector_one(&mut self) -> Option<Queued> {
+        if self.shared.injector.len() == 0 {
+            return None;
+        }
+        self.p().take_injected(&self.shared.injector)
+    }
+
+    #[inline(always)]
+    fn chain_is_over(&mut self) -> bool {
+        self.p().chain_is_over()
+    }
+
+    #[cold]
+    fn end_chain(&mut self) {
+        let p = self.p();
+        p.end_chain(&self.shared.injector);
+        if let Some(task) = self.injector_batch() {
+            self.p().put_back(task, &self.shared.injector);
+        }
+    }
+
+    #[inline(always)]
+    fn runnext(&mut self) -> Option<Queued> {
+        self.p().take_next()
+    }
+
+    #[inline(always)]
+    fn ring(&mut self) -> Option<Queued> {
+        self.p().take_oldest()
+    }
+
+    #[inline]
+    fn injector_batch(&mut self) -> Option<Queued> {
+        let waiting = self.shared.injector.len();
+        if waiting == 0 {
+            return None;
+        }
+        let share = waiting / self.shared.procs.len() + 1;
+        let n = share.min(waiting).min(INJECTOR_BATCH);
+        self.p().take_injected_batch(n, &self.shared.injector)
+    }
+
+    #[inline(always)]
+    fn poller(&mut self) -> Option<Queued> {
+        None // the parking poller has no I/O
+    }
+
+    fn try_spin(&mut self) -> bool {
+        if self.spinning.is_none() {
+            self.spinning = self.shared.census.try_spin(self.shared.procs.len() as u64);
+        }
+        self.spinning.is_some()
+    }
+
+    #[doc(alias = "stealWork")]
+    fn steal(&mut self, last_round: bool) -> Option<Queued> {
+        let own = self.p();
+        let mut walk = self.shared.victims.walk(own.random());
+        walk.find_map(|victim| {
+            let victim = &self.shared.procs[victim];
+            if victim.id == own.id { None } else { own.steal_from(victim, last_round) }
+        })
+    }
+
+    fn last_look(&mut self) -> Result<Option<Queued>, Released> {
+        let closing = self.shared.is_closing();
+        let p = self.p.take().expect("the hunt goes on only with a P");
+        let in_line = {
+            let mut lists = self.shared.lists();
+            if self.shared.injector.len() > 0 && !closing {
+                drop(lists);
+                self.p = Some(p);
+                return Ok(self.injector_batch());
+            }
+            self.cx.m.unwire(&p);
+            if closing {
+                drop(lists);
+                self.shared.retire_p(p);
+                None
+            } else {
+                lists.release_p(self.shared, p)
+            }
+        };
+        if let Some(m) = in_line {
+            m.wake(self.shared);
+        }
+        if let Some(spinning) = self.spinning.take() {
+            let _last = spinning.give_up(&self.shared.census); // the look below is taken in any case
+        }
+        self.shared.census.before_last_look();
+        if self.shared.is_closing() || !self.shared.work_anywhere() {
+            return Err(Released);
+        }
+        let Some(p) = self.shared.lists().take_idle_p(self.shared) else { return Err(Released) };
+        let spinning = Some(self.shared.census.spin_again());
+        self.take_up(Assignment { p, spinning });
+        Ok(None)
+    }
+}
+
+impl Shared {
+    /// Says what the builder wants said of a panic that no handle will tell.
+    #[inline]
+    pub(crate) fn report(&self, ended: Ended) {
+        if let Ended::PanickedUnseen(..) = ended {
+            self.report_panic(ended);
+        }
+    }
+
+    #[cold]
+    fn report_panic(&self, ended: Ended) {
+        let Ended::PanickedUnseen(id, site) = ended else { return };
+        eprintln!("gmprt: {id}, spawned at {site}, panicked, and nobody holds its JoinHandle");
+        if self.config.unhandled_panic == UnhandledPanic::Abort {
+            std::process::abort();
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Floor 0: what the operating system and the memory model give us.
+//!
+//! Everything above reaches threads, atomics and system calls through this floor, so that a
+//! model checker can stand in for the first two and a reader finds the third in one place.
+
+#[cfg(not(gmprt_loom))]
+#[expect(unsafe_code, reason = "sched_setaffinity and sched_getaffinity of a whole mask")]
+pub(crate) mod affinity;
+pub(crate) mod counter;
+#[cfg_attr(not(gmprt_loom), expect(unsafe_code, reason = "the membarrier system call"))]
+pub(crate) mod membarrier;
+#[cfg(not(gmprt_loom))]
+pub(crate) mod parker;
+pub(crate) mod primitive;

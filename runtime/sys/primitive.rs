@@ -1,0 +1,99 @@
+//! The atomics, locks and cells that the lock-free parts are built from: std's, or loom's in a model.
+//!
+//! Go counterpart: `internal/runtime/atomic`.
+//!
+//! Absent on purpose: every wrapper that would hide an ordering. The one addition is
+//! [`weaken`], by which a canary model takes a fence or an ordering away and must then fail.
+
+#[cfg(gmprt_loom)]
+pub(crate) use loom::sync::{
+    Mutex,
+    atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, fence},
+};
+
+#[cfg(not(gmprt_loom))]
+pub(crate) use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, fence},
+};
+
+#[cfg(gmprt_loom)]
+#[allow(unused_imports, reason = "which of them a model needs depends on the model")]
+pub(crate) use loom::sync::{Arc, atomic::AtomicUsize};
+#[cfg(not(gmprt_loom))]
+#[allow(unused_imports, reason = "the same names in both worlds")]
+pub(crate) use std::sync::{Arc, atomic::AtomicUsize};
+
+/// A cell whose every access is a closure, so that loom can see where it begins and ends.
+pub(crate) mod cell {
+    #[cfg(gmprt_loom)]
+    pub(crate) use loom::cell::UnsafeCell;
+
+    /// std's `UnsafeCell` with loom's interface.
+    #[cfg(not(gmprt_loom))]
+    #[derive(Debug, Default)]
+    #[repr(transparent)]
+    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    #[cfg(not(gmprt_loom))]
+    impl<T> UnsafeCell<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(std::cell::UnsafeCell::new(value))
+        }
+
+        #[inline(always)]
+        pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+            f(self.0.get())
+        }
+
+        #[inline(always)]
+        pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+            f(self.0.get())
+        }
+    }
+}
+
+
+/// Canary support: a model names the one fence or ordering that it takes away, and must then fail.
+pub(crate) mod weaken {
+    use super::AtomicOrdering;
+
+    #[cfg(all(test, gmprt_loom))]
+    std::thread_local! {
+        static WEAKENED: std::cell::Cell<&'static str> = const { std::cell::Cell::new("") };
+    }
+
+    /// Runs `model` with the site called `name` weakened.
+    #[cfg(all(test, gmprt_loom))]
+    pub(crate) fn without(name: &'static str, model: impl FnOnce()) {
+        WEAKENED.set(name);
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(model));
+        WEAKENED.set("");
+        assert!(outcome.is_err(), "canary: the models pass without {name}, so they check nothing");
+    }
+
+    /// Whether the site called `name` stands as written. Always, outside a canary.
+    #[inline(always)]
+    pub(crate) fn stands(name: &'static str) -> bool {
+        #[cfg(all(test, gmprt_loom))]
+        return WEAKENED.get() != name;
+        #[cfg(not(all(test, gmprt_loom)))]
+        {
+            let _ = name;
+            true
+        }
+    }
+
+    /// `strong`, or Relaxed when a canary took the site called `name` away.
+    #[inline(always)]
+    pub(crate) fn or_relaxed(strong: AtomicOrdering, name: &'static str) -> AtomicOrdering {
+        if stands(name) {
+            strong
+        } else {
+            // Ordering: Relaxed in a canary only; that it fails is what the canary shows.
+            AtomicOrdering::Relaxed
+        }
+    }
+}
+
+pub(crate) use std::sync::atomic::Ordering as AtomicOrdering;
