@@ -185,7 +185,12 @@ impl State {
             // Ordering: Release half: the future as this poll left it, for the M that polls it next,
             // which may be told by a waker's write and no queue of ours. Acquire half: S4. Relaxed on
             // failure would do but for the next round, which must see the waker's effects: Acquire.
-            match self.0.compare_exchange_weak(word, word & !RUNNING, weaken::or_relaxed(AcqRel, "state.end"), Acquire) {
+            match self.0.compare_exchange_weak(
+                word,
+                word & !RUNNING,
+                weaken::or_relaxed(AcqRel, "state.end"),
+                Acquire,
+            ) {
                 Ok(_) if word & QUEUED != 0 => return EndPoll::Requeue,
                 Ok(_) => return EndPoll::Idle,
                 Err(now) => word = now,
@@ -242,7 +247,12 @@ impl State {
             let new = if wake { complete } else { complete - REF };
             // Ordering: Release half publishes the output to the handle's Acquire load. Acquire half:
             // with JOIN_WAKER set, the waker that the handle stored (S3). Acquire on failure: as above.
-            match self.0.compare_exchange_weak(word, new, weaken::or_relaxed(AcqRel, "state.complete"), Acquire) {
+            match self.0.compare_exchange_weak(
+                word,
+                new,
+                weaken::or_relaxed(AcqRel, "state.complete"),
+                Acquire,
+            ) {
                 Ok(_) if wake => return Ok(Completed::WakeJoin),
                 Ok(_) if new & !(REF - 1) == 0 => return Ok(Completed::Free),
                 Ok(_) => return Ok(Completed::Released),
@@ -307,7 +317,8 @@ impl State {
     /// references and is told by that, which is "increment unless zero" with nothing to increment.
     pub(crate) fn claim(&self) -> Claim {
         // Ordering: Acquire; pairs with the Release store in `spawn`: the header is written.
-        let mut word = self.0.load(Acquire);
+        let acquire = weaken::or_relaxed(Acquire, "state.claim");
+        let mut word = self.0.load(acquire);
         loop {
             if word & !(REF - 1) == 0 || word & COMPLETE != 0 {
                 return Claim::Gone;
@@ -320,7 +331,12 @@ impl State {
             }
             // Ordering: Acquire half: the future as its last poll left it. Release half: for a waker
             // that comes after. Acquire on failure: as the load above.
-            match self.0.compare_exchange_weak(word, word | RUNNING | CANCELLED, weaken::or_relaxed(AcqRel, "state.claim"), Acquire) {
+            match self.0.compare_exchange_weak(
+                word,
+                word | RUNNING | CANCELLED,
+                weaken::or_relaxed(AcqRel, "state.claim"),
+                acquire,
+            ) {
                 Ok(_) => return Claim::Claimed,
                 Err(now) => word = now,
             }
@@ -375,7 +391,12 @@ impl State {
                 return false;
             }
             // Ordering: Release half publishes the waker to `complete`. Acquire on failure: the output.
-            match self.0.compare_exchange_weak(word, change(word), weaken::or_relaxed(AcqRel, "state.join"), Acquire) {
+            match self.0.compare_exchange_weak(
+                word,
+                change(word),
+                weaken::or_relaxed(AcqRel, "state.join"),
+                Acquire,
+            ) {
                 Ok(_) => return true,
                 Err(now) => word = now,
             }
@@ -392,14 +413,16 @@ impl State {
             if word & COMPLETE != 0 {
                 return HandleDropped::DropOutput;
             }
-            let new = if waker_set {
-                word & !(JOIN_INTEREST | JOIN_WAKER)
-            } else {
-                (word & !JOIN_INTEREST) - REF
-            };
+            let new =
+                if waker_set { word & !(JOIN_INTEREST | JOIN_WAKER) } else { (word & !JOIN_INTEREST) - REF };
             // Ordering: Release half: our use of the task happens before it is freed, or becomes unique
             // (S5). Acquire: as above.
-            match self.0.compare_exchange_weak(word, new, weaken::or_relaxed(AcqRel, "state.drop_handle"), Acquire) {
+            match self.0.compare_exchange_weak(
+                word,
+                new,
+                weaken::or_relaxed(AcqRel, "state.drop_handle"),
+                Acquire,
+            ) {
                 Ok(_) if waker_set => return HandleDropped::DropWaker,
                 Ok(_) if new & !(REF - 1) == 0 => return HandleDropped::Free,
                 Ok(_) => return HandleDropped::Released,
@@ -429,3 +452,8 @@ impl fmt::Debug for State {
         write!(f, "{} refs", word / REF)
     }
 }
+
+#[cfg(all(test, gmprt_loom))]
+#[path = "../models/state.rs"]
+#[expect(unsafe_code, reason = "the model's future and output are cells, to see who touches them")]
+mod loom_models;

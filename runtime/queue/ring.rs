@@ -318,6 +318,7 @@ mod loom_models {
     use crate::sys::primitive::{Arc, cell::UnsafeCell};
 
     /// A value behind an UnsafeCell: loom reports a reader that its writer did not publish to.
+    #[derive(Debug)]
     struct Item(UnsafeCell<usize>);
 
     fn item(n: usize) -> NonNull<Item> {

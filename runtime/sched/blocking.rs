@@ -16,7 +16,8 @@
 //! Absent: the retake of a P after 20 µs of a short call (Go's `entersyscall`), which needs sysmon.
 
 use super::current::{self, Context};
-use super::processor::{OwnedP, ProcessorId};
+use super::ids::ProcessorId;
+use super::processor::OwnedP;
 use super::Shared;
 use std::sync::Arc;
 

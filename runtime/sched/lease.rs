@@ -29,7 +29,7 @@
 //!
 //! Absent: the decision whom to revoke (`revoker.rs`, later sysmon) and the P itself (`current.rs` lends it).
 
-use super::processor::ProcessorId;
+use super::ids::ProcessorId;
 use crate::sys::membarrier;
 use crate::sys::primitive::{
     AtomicBool,
@@ -194,6 +194,7 @@ impl Drop for Inside<'_> {
 
 #[cfg(all(test, gmprt_loom))]
 #[path = "../models/lease.rs"]
+#[expect(unsafe_code, reason = "the model's P is a cell, to see who touches it")]
 mod loom_models;
 
 #[cfg(all(test, not(gmprt_loom)))]

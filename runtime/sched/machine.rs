@@ -22,6 +22,7 @@
 //! an owed P is taken by the next M that stops, and thieves may empty it before.
 
 use super::idle::Spinning;
+use super::ids::{MachineId, ProcessorId};
 use super::lease::Lease;
 use super::processor::OwnedP;
 use super::{Shared, schedule};
@@ -29,35 +30,10 @@ use crate::poller::Poller;
 use crate::sys::affinity::{Tid, pin_to, process_mask};
 use crate::sys::parker::Parker;
 use std::collections::VecDeque;
-use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::{AcqRel, Acquire, Relaxed, Release}};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, JoinHandle};
-
-/// Identifies an M, a thread of the runtime or a caller of `block_on`; prints as `M2`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MachineId(pub(crate) u32);
-
-impl MachineId {
-    /// The number behind the `M`; 1 is the first in the process.
-    #[must_use]
-    pub fn as_u32(self) -> u32 {
-        self.0
-    }
-}
-
-impl fmt::Display for MachineId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "M{}", self.0)
-    }
-}
-
-impl fmt::Debug for MachineId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 /// A P for an M, and with it, perhaps, the duty to look for work.
 pub(crate) struct Assignment {
@@ -210,7 +186,7 @@ impl Lists {
     }
 
     /// The P `wanted` if it is idle, else any that is.
-    pub(crate) fn take_idle_p_like(&mut self, shared: &Shared, wanted: super::ProcessorId) -> Option<OwnedP> {
+    pub(crate) fn take_idle_p_like(&mut self, shared: &Shared, wanted: ProcessorId) -> Option<OwnedP> {
         let at = self.idle_ps.iter().position(|p| p.id == wanted);
         let p = match at {
             Some(at) => self.idle_ps.swap_remove(at),

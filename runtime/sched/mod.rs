@@ -21,6 +21,7 @@ pub(crate) mod blocking;
 #[expect(unsafe_code, reason = "the thread-local context and the lent P")]
 pub(crate) mod current;
 pub(crate) mod idle;
+pub(crate) mod ids;
 pub(crate) mod lease;
 pub(crate) mod machine;
 #[expect(unsafe_code, reason = "who owns a P may use its cells")]
@@ -32,8 +33,7 @@ pub(crate) mod schedule;
 pub(crate) mod shutdown;
 pub(crate) mod yield_now;
 
-pub use machine::MachineId;
-pub use processor::ProcessorId;
+pub use ids::{MachineId, ProcessorId};
 pub use ready::spawn;
 
 use crate::cell::raw::Header;

@@ -26,41 +26,17 @@ use crate::policy::tuning::{
 use crate::queue::injector::Injector;
 use crate::queue::ring::{Full, Ring};
 use crate::queue::victims::next_random;
+use super::ids::ProcessorId;
 use super::lease::Won;
 use crate::sys::counter::Counter;
 use crate::sys::primitive::AtomicOrdering::{AcqRel, Acquire, Relaxed};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
-use std::fmt;
 use std::mem;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 use std::time::Instant;
-
-/// Identifies a P of its runtime; prints as `P3`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProcessorId(pub(crate) u16);
-
-impl ProcessorId {
-    /// The number behind the `P`, from 0 to one less than the runtime's `procs`.
-    #[must_use]
-    pub fn index(self) -> usize {
-        usize::from(self.0)
-    }
-}
-
-impl fmt::Display for ProcessorId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "P{}", self.0)
-    }
-}
-
-impl fmt::Debug for ProcessorId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 /// What a P has done, for `metrics()`.
 #[derive(Debug, Default)]

@@ -19,7 +19,8 @@
 use super::current::Context;
 use super::idle::{Spinning, WasLast};
 use super::machine::{Assignment, Machine};
-use super::processor::{OwnedP, ProcessorId};
+use super::ids::ProcessorId;
+use super::processor::OwnedP;
 use super::{Affinity, Shared};
 use crate::cell::state::Claim;
 use crate::cell::{After, Ended, Queued};

@@ -26,8 +26,8 @@ use crate::sys::primitive::{
     AtomicOrdering::{AcqRel, Acquire, Relaxed},
     AtomicU64,
 };
-use crate::cell::join::JoinHandle;
-use crate::sched::spawn;
+#[cfg(not(gmprt_loom))]
+use crate::{cell::join::JoinHandle, sched::spawn};
 use std::future::poll_fn;
 use std::pin::pin;
 
@@ -81,6 +81,7 @@ struct Inner {
 }
 
 /// One unit of the counter, taken back when dropped: also by a panic or an abort.
+#[cfg(not(gmprt_loom))]
 struct DoneOnDrop(WaitGroup);
 
 fn counter(state: u64) -> i32 {
@@ -250,6 +251,7 @@ impl WaitGroup {
     ///
     /// Go's `WaitGroup.Go` returns nothing, and its function must not panic.
     #[doc(alias = "Go")]
+    #[cfg(not(gmprt_loom))]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -331,6 +333,7 @@ impl std::fmt::Debug for WaitGroup {
     }
 }
 
+#[cfg(not(gmprt_loom))]
 impl Drop for DoneOnDrop {
     fn drop(&mut self) {
         self.0.done();

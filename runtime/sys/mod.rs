@@ -6,6 +6,7 @@
 #[cfg(not(gmprt_loom))]
 #[expect(unsafe_code, reason = "sched_setaffinity and sched_getaffinity of a whole mask")]
 pub(crate) mod affinity;
+#[cfg(not(gmprt_loom))]
 pub(crate) mod counter;
 #[cfg_attr(not(gmprt_loom), expect(unsafe_code, reason = "the membarrier system call"))]
 pub(crate) mod membarrier;

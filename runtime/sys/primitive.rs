@@ -41,6 +41,7 @@ pub(crate) mod cell {
             Self(std::cell::UnsafeCell::new(value))
         }
 
+        #[allow(dead_code, reason = "loom's interface; some models only read")]
         #[inline(always)]
         pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
             f(self.0.get())
@@ -52,7 +53,6 @@ pub(crate) mod cell {
         }
     }
 }
-
 
 /// Canary support: a model names the one fence or ordering that it takes away, and must then fail.
 pub(crate) mod weaken {

@@ -1,0 +1,21 @@
+//! What loom sees: the lock-free parts, each compiled by itself with loom's atomics.
+//!
+//! `RUSTFLAGS="--cfg gmprt_loom" cargo test --release --lib loom` runs the models. Each part's models are
+//! its child module, so that they reach its insides; each has canaries, which take a fence or an ordering
+//! away (`sys::primitive::weaken`), or put a wrong rule in the place of a right one, and must then fail.
+//!
+//! Absent: the scheduler as a whole, whose threads and system calls loom does not know.
+
+#![allow(unreachable_pub, reason = "the parts are public where the whole crate is compiled")]
+#![allow(dead_code, reason = "each model uses what it checks, and not the rest of the file")]
+
+#[path = "../sched/idle.rs"]
+mod idle;
+#[path = "../sched/ids.rs"]
+mod ids;
+#[path = "../sched/lease.rs"]
+mod lease;
+#[path = "../queue/ring.rs"]
+mod ring;
+#[path = "../cell/state.rs"]
+mod state;
