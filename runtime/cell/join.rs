@@ -2,18 +2,16 @@
 //!
 //! Go counterpart: none; a goroutine has no handle, and its result travels by a channel.
 //!
-//! J1. A handle with `task` set holds one reference and the JOIN_INTEREST (state.rs).
+//! J1. `joined` is the right to the output (raw.rs, W7), until the handle has returned Ready.
 //! J2. `registered` is the waker that the join waker cell holds, as long as JOIN_WAKER is set; comparing
 //!     with it needs no look at the cell.
 //!
 //! Absent: a result that waits for a late handle beyond the slot: the output stays where the future was.
 
-use super::raw::TaskRef;
-use super::state::HandleDropped;
+use super::raw::{Joined, TaskRef};
 use super::{TaskId, waker};
 use crate::error::JoinError;
 use std::fmt;
-use std::marker::PhantomData;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll, RawWakerVTable, Waker};
@@ -52,27 +50,20 @@ use std::task::{Context, Poll, RawWakerVTable, Waker};
 ///
 /// A goroutine that panics ends the process. Here the panic is caught and handed to the handle.
 pub struct JoinHandle<T> {
-    task: Option<TaskRef>,
+    joined: Option<Joined<T>>,
     id: TaskId,
-    registered: Option<(*const (), &'static RawWakerVTable)>,
-    output: PhantomData<T>,
+    registered: Option<(usize, &'static RawWakerVTable)>,
 }
 
-// SAFETY: J1; the handle is a reference to the task's atomics, and passes a T on by value only.
-#[expect(unsafe_code, reason = "the header pointer is what keeps a handle from being Send by itself")]
-unsafe impl<T: Send> Send for JoinHandle<T> {}
-// SAFETY: `&JoinHandle` offers `abort`, `is_finished` and `id`, which act on atomics.
-#[expect(unsafe_code, reason = "as above")]
-unsafe impl<T: Send> Sync for JoinHandle<T> {}
 impl<T> UnwindSafe for JoinHandle<T> {}
 impl<T> RefUnwindSafe for JoinHandle<T> {}
 impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
-    /// The handle of a task just created; J1: `create` has set JOIN_INTEREST and counted it.
+    /// The handle of a task just created.
     #[inline]
-    pub(crate) fn new(task: TaskRef, id: TaskId) -> Self {
-        Self { task: Some(task), id, registered: None, output: PhantomData }
+    pub(crate) fn new(joined: Joined<T>, id: TaskId) -> Self {
+        Self { joined: Some(joined), id, registered: None }
     }
 
     /// Asks that the task's future be dropped instead of polled again.
@@ -94,7 +85,8 @@ impl<T> JoinHandle<T> {
     /// # }
     /// ```
     pub fn abort(&self) {
-        if let Some(task) = self.task {
+        if let Some(joined) = &self.joined {
+            let task = joined.task();
             task.act(task.state().abort());
         }
     }
@@ -102,7 +94,7 @@ impl<T> JoinHandle<T> {
     /// Whether the task has ended: the next poll of the handle would be `Ready`.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.task.is_none_or(|task| task.state().is_complete())
+        self.joined.as_ref().is_none_or(|joined| joined.task().state().is_complete())
     }
 
     /// The task's id.
@@ -111,41 +103,24 @@ impl<T> JoinHandle<T> {
         self.id
     }
 
-    /// Takes the output of the complete task and gives the reference up.
-    fn take(&mut self, task: TaskRef) -> Result<T, JoinError> {
-        self.task = None;
-        // SAFETY: J1 and `self.task` was set: the output is of type T, COMPLETE, and not taken yet.
-        #[expect(unsafe_code, reason = "the output is type-erased in the slot")]
-        let output = unsafe { task.take_output::<T>() };
-        task.drop_ref();
-        output
-    }
-
-    /// Exchanges the waker in the join waker cell, which is ours: JOIN_WAKER is clear.
-    fn put_waker(task: TaskRef, waker: Option<Waker>) -> Option<Waker> {
-        // SAFETY: state.rs, S3; the callers have cleared JOIN_WAKER, or never set it.
-        #[expect(unsafe_code, reason = "the cell is shared with the thread that completes the task")]
-        unsafe {
-            task.put_join_waker(waker)
-        }
-    }
-
     /// Stores `waker` where the task's end will find it. False: the task has ended.
-    fn register(&mut self, task: TaskRef, waker: &Waker) -> bool {
+    fn register(&mut self, waker: &Waker) -> bool {
+        let joined = self.joined.as_mut().expect("asked by the caller");
+        let task = joined.task();
         if self.registered.is_some() {
             if !task.state().unset_join_waker() {
                 return false; // the cell is the completing thread's
             }
             self.registered = None;
-            drop(Self::put_waker(task, None));
+            drop(joined.put_waker(None));
         }
-        let old = Self::put_waker(task, Some(waker.clone()));
+        let old = joined.put_waker(Some(waker.clone()));
         debug_assert!(old.is_none());
         if task.state().set_join_waker() {
-            self.registered = Some((waker.data(), waker.vtable()));
+            self.registered = Some((waker.data().addr(), waker.vtable()));
             return true;
         }
-        drop(Self::put_waker(task, None));
+        drop(joined.put_waker(None));
         false
     }
 }
@@ -155,49 +130,25 @@ impl<T> Future for JoinHandle<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let task = this.task.expect("a JoinHandle was polled after it had returned Ready");
-        if task.state().is_complete() {
-            return Poll::Ready(this.take(task));
+        let joined = this.joined.as_ref().expect("a JoinHandle was polled after it had returned Ready");
+        if !joined.task().state().is_complete() {
+            let waker = cx.waker();
+            let known = |(data, vtable)| data == waker.data().addr() && vtable == waker.vtable();
+            if this.registered.is_some_and(known) || this.register(waker) {
+                return Poll::Pending;
+            }
         }
-        let waker = cx.waker();
-        let known = this.registered.is_some_and(|(data, vtable)| data == waker.data() && vtable == waker.vtable());
-        if known || this.register(task, waker) {
-            return Poll::Pending;
-        }
-        Poll::Ready(this.take(task))
+        let joined = this.joined.take().expect("looked at above");
+        Poll::Ready(joined.take())
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
     #[inline]
     fn drop(&mut self) {
-        let Some(task) = self.task else { return };
-        match task.state().drop_handle(self.registered.is_some()) {
-            HandleDropped::Released => {}
-            HandleDropped::Free => task.free(),
-            HandleDropped::DropWaker => {
-                let waker = Self::put_waker(task, None);
-                let end = DropRef(task); // on unwind too: dropping the waker is user code
-                drop(waker);
-                drop(end);
-            }
-            HandleDropped::DropOutput => {
-                // SAFETY: J1, COMPLETE, and not taken, for `self.task` is set.
-                #[expect(unsafe_code, reason = "the output is type-erased in the slot")]
-                unsafe {
-                    task.drop_output();
-                }
-                task.drop_ref();
-            }
+        if let Some(joined) = self.joined.take() {
+            joined.discard(self.registered.is_some());
         }
-    }
-}
-
-struct DropRef(TaskRef);
-
-impl Drop for DropRef {
-    fn drop(&mut self) {
-        self.0.drop_ref();
     }
 }
 

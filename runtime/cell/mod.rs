@@ -19,10 +19,12 @@
 //! reaches `ready` and an empty slot reaches its P.
 
 pub(crate) mod join;
-#[expect(unsafe_code, reason = "type-erased access to a task's future and output")]
+#[expect(unsafe_code, reason = "who may touch which part of a slot, by the task's state")]
 pub(crate) mod raw;
 #[expect(unsafe_code, reason = "allocation and reuse of slots")]
 pub(crate) mod slab;
+#[expect(unsafe_code, reason = "type-erased access to a task's future and output")]
+pub(crate) mod stage;
 pub(crate) mod state;
 #[expect(unsafe_code, reason = "the RawWaker of a task")]
 pub(crate) mod waker;

@@ -138,7 +138,7 @@ impl State {
     pub(crate) fn spawn(&self) {
         // Ordering: Release; pairs with the Acquire load in `claim` and in dumps, which find the slot
         // without a queue. Whoever finds it through a queue synchronizes by the queue.
-        self.0.store(QUEUED | JOIN_INTEREST | 2 * REF, Release);
+        self.0.store(QUEUED | JOIN_INTEREST | (2 * REF), Release);
     }
 
     /// Marks the slot empty; the caller gave up the last reference.
@@ -369,6 +369,12 @@ impl State {
     pub(crate) fn is_complete(&self) -> bool {
         // Ordering: Acquire; pairs with the Release half of `complete`.
         self.0.load(Acquire) & COMPLETE != 0
+    }
+
+    /// Whether JOIN_WAKER is set; asked by the handle, which alone sets it.
+    pub(crate) fn has_join_waker(&self) -> bool {
+        // Ordering: Relaxed; the handle's own doing, or cleared by nobody.
+        self.0.load(Relaxed) & JOIN_WAKER != 0
     }
 
     /// The handle has stored its waker: JOIN_WAKER is set. False: COMPLETE came first.

@@ -7,7 +7,8 @@
 //!
 //! Absent: an allocation. A task's wakers are its slot.
 
-use super::raw::{Header, TaskRef, forget_payload};
+use super::raw::{Header, TaskRef};
+use super::stage::forget_payload;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;

@@ -19,21 +19,22 @@ use crate::sys::primitive::AtomicOrdering::{Acquire, Relaxed, Release};
 use crossbeam_deque::Steal;
 use crossbeam_utils::CachePadded;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicIsize;
+use std::sync::atomic::{AtomicIsize, AtomicPtr};
 
-/// A pointer to what is queued, its lowest bit the yielder mark (I2).
-struct Entry<T>(NonNull<T>);
+/// A pointer to what is queued, its lowest bit the yielder mark (I2). Atomic only so that it is Send: an entry
+/// has one owner, the queue or whoever took it out.
+struct Entry<T>(AtomicPtr<T>);
 
 impl<T> Entry<T> {
     fn new(task: NonNull<T>, yielder: bool) -> Self {
         const { assert!(align_of::<T>() >= 2) };
-        Self(if yielder { task.map_addr(|address| address | 1) } else { task })
+        Self(AtomicPtr::new(task.as_ptr().map_addr(|address| address | usize::from(yielder))))
     }
 
     fn open(self) -> (NonNull<T>, bool) {
-        let address = self.0.addr().get();
-        let task = self.0.as_ptr().map_addr(|address| address & !1);
-        (NonNull::new(task).expect("an address of a task has higher bits"), address & 1 == 1)
+        let marked = self.0.into_inner();
+        let task = marked.map_addr(|address| address & !1);
+        (NonNull::new(task).expect("an address of a task has higher bits"), marked.addr() & 1 == 1)
     }
 }
 
@@ -43,13 +44,6 @@ pub(crate) struct Injector<T> {
     len: CachePadded<AtomicIsize>,
     yielders: AtomicIsize,
 }
-
-// SAFETY: I2; an entry is a pointer whose ownership moves with the entry, and T is never touched here.
-#[expect(unsafe_code, reason = "raw pointers are not Send by themselves")]
-unsafe impl<T> Send for Injector<T> {}
-// SAFETY: as above; the queue is crossbeam's, made to be shared.
-#[expect(unsafe_code, reason = "as above")]
-unsafe impl<T> Sync for Injector<T> {}
 
 impl<T> Injector<T> {
     pub(crate) fn new() -> Self {

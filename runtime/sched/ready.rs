@@ -24,7 +24,8 @@ use super::processor::{Processor, fresh_ids};
 use super::revoker::Revoker;
 use super::{Config, Retakes, Shared};
 use crate::cell::join::JoinHandle;
-use crate::cell::raw::{class_for, create};
+use crate::cell::raw::create;
+use crate::cell::stage::class_for;
 use crate::cell::slab::{Slab, Slot, Upcalls};
 use crate::cell::{After, Queued, TaskId};
 use crate::poller::ParkPoller;
@@ -43,8 +44,10 @@ pub(super) fn assemble(config: Config, procs: Box<[Processor]>) -> Arc<Shared> {
         let idle = procs
             .iter()
             .rev() // P0 is taken first
-            // SAFETY: processor.rs, P1: the first and only right to each P.
-            .map(|p| unsafe { p.mint() })
+            .map(|p| {
+                // SAFETY: processor.rs, P1: the first and only right to each P.
+                unsafe { p.mint() }
+            })
             .collect();
         let upcalls = Upcalls { ready: upcall_ready, release: upcall_release };
         Shared {
@@ -79,30 +82,24 @@ unsafe fn upcall_ready(sched: *const (), task: Queued) {
     let sched = sched.cast::<Shared>();
     let mut task = Some(task);
     // SAFETY: D1.
-    let here = with_p(sched, |p| p.put_next(task.take().expect("put once"), &unsafe { &*sched }.injector));
-    match (here, task) {
-        (Some(()), _) => {
-            // SAFETY: D1; the context that lent the P holds a reference on the scheduler.
-            let shared = unsafe { &*sched };
-            if shared.census.submitted() {
-                // SAFETY: as above.
-                with_arc(sched, Shared::wake_p);
-            }
-        }
-        (None, task) => {
-            let task = task.expect("not put");
-            // SAFETY: D1; the task is still in our hand.
-            unsafe { with_arc_of(sched) }.inject(task);
-        }
-    }
-}
-
-/// Calls `f` with the scheduler of the calling thread's context, which is `sched`.
-fn with_arc(sched: *const Shared, f: impl FnOnce(&Arc<Shared>)) {
-    current::with(|cx| {
-        debug_assert!(ptr::eq(Arc::as_ptr(&cx.shared), sched));
-        f(&cx.shared);
+    let here = with_p(sched, |p| {
+        // SAFETY: D1; also, the context that lends the P holds a reference on the scheduler.
+        let shared = unsafe { &*sched };
+        p.put_next(task.take().expect("put once"), &shared.injector);
     });
+    if here.is_some() {
+        // The task may have ended by now, but the context is this thread's.
+        current::with(|cx| {
+            debug_assert!(ptr::eq(Arc::as_ptr(&cx.shared), sched));
+            if cx.shared.census.submitted() {
+                cx.shared.wake_p();
+            }
+        });
+        return;
+    }
+    // SAFETY: D1; the task is still in our hand.
+    let shared = unsafe { another_reference(sched) };
+    shared.inject(task.expect("not put"));
 }
 
 /// A reference on the scheduler, from the pointer in its slab.
@@ -110,7 +107,7 @@ fn with_arc(sched: *const Shared, f: impl FnOnce(&Arc<Shared>)) {
 /// # Safety
 ///
 /// The scheduler is alive (D1).
-unsafe fn with_arc_of(sched: *const Shared) -> Arc<Shared> {
+unsafe fn another_reference(sched: *const Shared) -> Arc<Shared> {
     // SAFETY: as this function demands; the pointer came from the Arc's own Weak.
     unsafe { Arc::increment_strong_count(sched) };
     // SAFETY: the count just added is this Arc's.
@@ -147,10 +144,10 @@ impl Shared {
         let here = with_p(Arc::as_ptr(self), |p| {
             let id = p.next_id();
             let slot = p.get_slot(class_for::<F>(), &self.slab);
-            let (task, queued) = create(slot, id, site, future.take().expect("moved once"));
+            let (joined, queued) = create(slot, id, site, future.take().expect("moved once"));
             p.tally.spawned.add(1);
             p.put_next(queued, &self.injector);
-            JoinHandle::new(task, id)
+            JoinHandle::new(joined, id)
         });
         if let Some(handle) = here {
             if self.census.submitted() {
@@ -160,8 +157,8 @@ impl Shared {
         }
         let id = TaskId(fresh_ids(1));
         let slot = self.slab.get_foreign(class_for::<F>());
-        let (task, queued) = create(slot, id, site, future.take().expect("not moved"));
-        let handle = JoinHandle::new(task, id);
+        let (joined, queued) = create(slot, id, site, future.take().expect("not moved"));
+        let handle = JoinHandle::new(joined, id);
         self.submit_foreign(queued);
         handle
     }

@@ -12,7 +12,6 @@
 use super::primitive::{AtomicBool, AtomicOrdering::AcqRel};
 use std::sync::OnceLock;
 use std::thread::{self, Thread};
-use std::time::Instant;
 
 /// One thread's place to sleep. The first thread that parks here owns it.
 #[derive(Debug, Default)]
@@ -36,20 +35,6 @@ impl Parker {
     pub(crate) fn park(&self) {
         while !self.take_token() {
             thread::park();
-        }
-    }
-
-    /// Sleeps until there is a token or `until` has come; says whether it took a token.
-    pub(crate) fn park_until(&self, until: Instant) -> bool {
-        loop {
-            if self.take_token() {
-                return true;
-            }
-            let now = Instant::now();
-            if now >= until {
-                return false;
-            }
-            thread::park_timeout(until - now);
         }
     }
 
@@ -83,7 +68,7 @@ mod tests {
         parker.unpark();
         parker.unpark();
         parker.park();
-        assert!(!parker.park_until(Instant::now()), "two unparks leave one token");
+        assert!(!parker.take_token(), "two unparks leave one token");
     }
 
     #[test]
