@@ -111,8 +111,13 @@ fn a_task_may_be_spawned_from_any_drop() {
     };
     let in_future = spawner(&ran);
     drop(rt.spawn(async move { drop(in_future) }));
-    let in_output = spawner(&ran);
-    drop(rt.spawn(async move { in_output }));
+    let (in_output, gate) = (spawner(&ran), Gate::default());
+    let inner = gate.clone();
+    drop(rt.spawn(async move {
+        inner.wait(); // until the handle is gone: else the output may be dropped here, in no runtime
+        in_output
+    }));
+    gate.open();
     let aborted = spawner(&ran);
     let handle = rt.spawn(async move {
         let _aborted = aborted;

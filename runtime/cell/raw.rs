@@ -16,6 +16,8 @@
 //! W7. A [`Joined`] is made with the task, holds one reference and the JOIN_INTEREST, knows the type of the
 //!     output, and is used up by taking or discarding it.
 //!
+//! Length: whoever touches a slot does it here, so that the rules above can be checked in one file.
+//!
 //! Absent: a reference count of the slab in each task (L3 counts at the end only), a linked list of
 //! live tasks.
 

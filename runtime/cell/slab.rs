@@ -14,9 +14,10 @@
 //! L1. A slot's header is initialised when its page is carved and stays valid memory, header and all,
 //!     until the whole slab is freed: whoever enumerates may read any header's atomics at any time.
 //! L2. A [`Slot`] is the one right to an empty slot. A chain links empty slots by `Header::link`.
-//! L3. The slab is freed when the scheduler is gone and no slot is in use: at [`Slab::close`] the
-//!     slots still in use are counted, each later [`Slab::put_foreign`] takes one off, the last frees it.
-//!     So a waker that a foreign thread keeps for ever keeps its slab, and nothing else.
+//! L3. The slab is freed when the scheduler is gone and no slot is in use: [`Slab::close`] adds one reference
+//!     to the slab's count for each slot still in use, and each later [`Slab::put_foreign`] gives one back,
+//!     after it has let go of the lock. So a waker that a foreign thread keeps for ever keeps its slab, and
+//!     nothing else.
 //! L4. A cache's cells are touched by their owner only: the M that holds the P, or the mutex's holder.
 //!
 //! Absent: freeing of single pages (Go does not free its gs either), and a list of live tasks: the
@@ -26,7 +27,7 @@ use super::raw::{Header, Queued};
 use std::alloc::{self, Layout};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 /// Bytes of a slot in each class, header included. A body that fits none is boxed, in class 0.
 pub(crate) const CLASS_BYTES: [usize; 4] = [128, 256, 512, 1024];
@@ -174,8 +175,8 @@ struct Depot {
 /// What foreign threads share, and what decides the slab's end.
 struct Foreign {
     cache: FreeSlots,
-    /// After `close`: how many slots are still in use.
-    orphans: Option<usize>,
+    /// After `close`: each slot in use holds a reference to the slab.
+    closed: bool,
 }
 
 /// All slots of one runtime.
@@ -185,6 +186,8 @@ pub(crate) struct Slab {
     pub(crate) sched: *const (),
     depot: [Mutex<Depot>; CLASSES],
     foreign: Mutex<Foreign>,
+    /// This slab, for who must keep it alive beyond a lock of its own.
+    own: Weak<Slab>,
 }
 
 // SAFETY: L2 and L4; pointers to empty slots are guarded by the mutexes, pages are valid everywhere
@@ -200,11 +203,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Slab {
     /// A slab without pages. `sched` is what `upcalls.ready` is called with.
     pub(crate) fn new(upcalls: Upcalls, sched: *const ()) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|own| Self {
+            own: Weak::clone(own),
             upcalls,
             sched,
             depot: std::array::from_fn(|_| Mutex::new(Depot { chains: Vec::new(), pages: Vec::new() })),
-            foreign: Mutex::new(Foreign { cache: FreeSlots::new(), orphans: None }),
+            foreign: Mutex::new(Foreign { cache: FreeSlots::new(), closed: false }),
         })
     }
 
@@ -257,14 +261,15 @@ impl Slab {
 
     /// Takes an empty slot from a thread that holds no P of this runtime, or after the runtime's end.
     pub(crate) fn put_foreign(&self, slot: Slot) {
-        let mut foreign = lock(&self.foreign);
-        foreign.cache.put(slot, self);
-        let Some(orphans) = &mut foreign.orphans else { return };
-        *orphans -= 1;
-        if *orphans == 0 {
-            drop(foreign);
-            // SAFETY: L3; `close` left this reference for whoever gives the last slot back.
-            unsafe { Arc::decrement_strong_count(ptr::from_ref(self)) };
+        let closed = {
+            let foreign = lock(&self.foreign);
+            foreign.cache.put(slot, self);
+            foreign.closed
+        };
+        if closed {
+            let own = self.own.upgrade().expect("this slot's reference keeps the slab (L3)");
+            // SAFETY: L3; `close` has left a reference for this slot, which was in use until now.
+            unsafe { Arc::decrement_strong_count(Arc::as_ptr(&own)) };
         }
     }
 
@@ -278,10 +283,9 @@ impl Slab {
             in_use += depot.pages.len() * BATCH as usize;
             in_use -= depot.chains.iter().map(|chain| chain.len.get() as usize).sum::<usize>();
         }
-        if in_use > 0 {
-            foreign.orphans = Some(in_use);
-            drop(foreign);
-            std::mem::forget(self); // `put_foreign` drops this reference
+        foreign.closed = true;
+        for _ in 0..in_use {
+            std::mem::forget(Arc::clone(&self)); // `put_foreign` gives it back
         }
     }
 

@@ -31,6 +31,8 @@
 //!     Dumps only read; `claim`, which finds tasks without holding a reference, acts on IDLE tasks alone,
 //!     and no M makes a unique store into an IDLE task's word.
 //!
+//! Length: one word and all its transitions; a reader of the proof wants them side by side.
+//!
 //! Absent: a "scheduled by shutdown" state (shutdown claims IDLE tasks and drains the queues).
 
 use crate::sys::primitive::{

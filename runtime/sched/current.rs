@@ -104,9 +104,10 @@ impl Context {
         *lent = Some(p);
     }
 
-    /// The M begins or ends a task's poll.
+    /// The M begins or ends a task's poll. A yield that the last poll asked for and did not need is forgotten.
     #[inline]
     pub(crate) fn set_task(&self, task: Option<TaskRef>) {
+        self.yielded.set(false);
         self.task.set(task);
     }
 

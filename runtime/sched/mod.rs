@@ -18,6 +18,7 @@
 
 pub(crate) mod block_on;
 pub(crate) mod blocking;
+mod chain;
 #[expect(unsafe_code, reason = "the thread-local context and the lent P")]
 pub(crate) mod current;
 pub(crate) mod idle;

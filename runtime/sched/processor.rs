@@ -21,11 +21,12 @@ use crate::cell::slab::{FreeSlots, Slab, Slot};
 use crate::cell::raw::Header;
 use crate::cell::{Queued, TaskId};
 use crate::policy::tuning::{
-    CHAIN_BEGINS, CHAIN_CLOCK_EVERY, CHAIN_SLICE, ID_BATCH, RUNNEXT_BACKOFF,
+    ID_BATCH, RUNNEXT_BACKOFF,
 };
 use crate::queue::injector::Injector;
 use crate::queue::ring::{Full, Ring};
 use crate::queue::victims::next_random;
+use super::chain::Chain;
 use super::ids::ProcessorId;
 use super::lease::Won;
 use crate::sys::counter::Counter;
@@ -71,10 +72,7 @@ struct Local {
     free: FreeSlots,
     next_id: Cell<u64>,
     last_id: Cell<u64>,
-    /// Runs since the last that did not inherit its slice.
-    chain: Cell<u32>,
-    /// When the chain's slice began; unset while the chain is short.
-    chain_since: Cell<Option<Instant>>,
+    chain: Chain,
 }
 
 // SAFETY: P2; `local` is reached only through a LocalP, by one thread at a time, and the rest is atomic.
@@ -151,8 +149,7 @@ impl Processor {
                 free: FreeSlots::new(),
                 next_id: Cell::new(1),
                 last_id: Cell::new(0),
-                chain: Cell::new(0),
-                chain_since: Cell::new(None),
+                chain: Chain::default(),
             }),
         }
     }
@@ -374,40 +371,22 @@ impl LocalP {
     pub(crate) fn count_poll(&self, inherits: bool) {
         self.tally.polls.add(1);
         if inherits {
-            self.local.chain.set(self.local.chain.get() + 1);
+            self.local.chain.grow();
         } else {
             self.tally.schedtick.add(1);
-            if self.local.chain.get() != 0 {
-                self.local.chain.set(0);
-                self.local.chain_since.set(None);
-            }
+            self.local.chain.end();
         }
     }
 
     /// Whether the chain of inherited slices has used its time up (`policy/find.rs`, F2).
     #[inline]
     pub(crate) fn chain_is_over(&self) -> bool {
-        let chain = self.local.chain.get();
-        if chain < CHAIN_BEGINS {
-            return false;
-        }
-        self.chain_is_long(chain)
-    }
-
-    fn chain_is_long(&self, chain: u32) -> bool {
-        match self.local.chain_since.get() {
-            None => {
-                self.local.chain_since.set(Some(Instant::now()));
-                false
-            }
-            Some(since) => chain.is_multiple_of(CHAIN_CLOCK_EVERY) && since.elapsed() >= CHAIN_SLICE,
-        }
+        self.local.chain.is_over()
     }
 
     /// Forgets the chain: its task goes to the ring's tail.
     pub(crate) fn end_chain(&self, injector: &Injector<Header>) {
-        self.local.chain.set(0);
-        self.local.chain_since.set(None);
+        self.local.chain.end();
         if let Some(task) = self.take_next() {
             self.put_back(task, injector);
         }

@@ -117,7 +117,12 @@ unsafe fn another_reference(sched: *const Shared) -> Arc<Shared> {
 /// A slot's way up: to the cache of the P that the thread holds, else to the foreign threads' cache.
 fn upcall_release(slab: &Slab, slot: Slot) {
     let mut slot = Some(slot);
-    with_p(slab.sched.cast(), |p| p.put_slot(slot.take().expect("put once"), slab));
+    current::with(|cx| {
+        // By the slab, which is alive, and not by its `sched`, where another runtime may live by now.
+        if ptr::eq(Arc::as_ptr(&cx.shared.slab), slab) {
+            with_p(Arc::as_ptr(&cx.shared), |p| p.put_slot(slot.take().expect("put once"), slab));
+        }
+    });
     if let Some(slot) = slot {
         slab.put_foreign(slot);
     }

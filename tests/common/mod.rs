@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::future::poll_fn;
+use std::io::Write;
 use std::panic::Location;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
@@ -30,7 +31,11 @@ pub(crate) fn watch() -> Watchdog {
     let (alive, dead) = mpsc::channel();
     thread::spawn(move || {
         if dead.recv_timeout(LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) {
-            eprintln!("watchdog: {name} ({place}) is not over after {LIMIT:?}; aborting");
+            // Not eprintln: what libtest has captured is lost with the process.
+            let _ = writeln!(
+                std::io::stderr(),
+                "watchdog: {name} ({place}) is not over after {LIMIT:?}; aborting"
+            );
             std::process::abort();
         }
     });
@@ -228,4 +233,17 @@ impl Rng {
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
+}
+
+/// Runs one test of this binary again in a process of its own, with `variables` set and `GMPRT_TEST_CHILD`, by
+/// which it knows. The environment of this process stays as it is: other tests run in it.
+pub(crate) fn in_child(test: &str, variables: &[(&str, &str)]) -> std::process::Output {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", test, "--nocapture", "--test-threads=1"]).env("GMPRT_TEST_CHILD", test);
+    child.envs(variables.iter().copied()).output().unwrap()
+}
+
+/// Whether this is the process that [`in_child`] started for `test`.
+pub(crate) fn is_child(test: &str) -> bool {
+    std::env::var("GMPRT_TEST_CHILD").is_ok_and(|child| child == test)
 }
