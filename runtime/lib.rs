@@ -33,24 +33,29 @@ pub(crate) mod sys;
 #[cfg(gmprt_loom)]
 pub(crate) mod models;
 
-macro_rules! not_under_loom {
-    ($($item:item)*) => { $(#[cfg(not(gmprt_loom))] $item)* };
-}
+#[cfg(not(gmprt_loom))]
+pub(crate) mod cell;
+#[cfg(not(gmprt_loom))]
+mod error;
+#[cfg(not(gmprt_loom))]
+pub mod metrics;
+#[cfg(not(gmprt_loom))]
+pub(crate) mod policy;
+#[cfg(not(gmprt_loom))]
+pub(crate) mod poller;
+#[cfg(not(gmprt_loom))]
+pub(crate) mod queue;
+#[cfg(not(gmprt_loom))]
+mod runtime;
+#[cfg(not(gmprt_loom))]
+pub(crate) mod sched;
 
-not_under_loom! {
-    pub(crate) mod cell;
-    mod error;
-    pub mod metrics;
-    pub(crate) mod policy;
-    pub(crate) mod poller;
-    pub(crate) mod queue;
-    mod runtime;
-    pub(crate) mod sched;
-
-    pub use error::{ShutdownTimeout, UnhandledPanic};
-    pub use runtime::{Builder, Handle, Runtime, run};
-    pub use sched::{Affinity, spawn, yield_now::yield_now};
-}
+#[cfg(not(gmprt_loom))]
+pub use error::{ShutdownTimeout, UnhandledPanic};
+#[cfg(not(gmprt_loom))]
+pub use runtime::{Builder, Handle, Runtime, run};
+#[cfg(not(gmprt_loom))]
+pub use sched::{Affinity, spawn, yield_now::yield_now};
 
 /// Tasks: their handles, their ids, and who runs them.
 #[cfg(not(gmprt_loom))]

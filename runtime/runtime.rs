@@ -130,7 +130,8 @@ impl Builder {
 /// their handles resolve to an error for which `is_cancelled` holds. A runtime dropped inside one of its own
 /// tasks can't wait for that task's poll, and does not: the rest ends as it would after
 /// [`Runtime::shutdown_timeout`] with no time at all. Inside a task of another runtime the drop declares that
-/// it blocks, so that the task's P goes on with others.
+/// it blocks, so that the task's P goes on with others. A future whose drop waits for another task of the same
+/// runtime, or a task that awaits one which drops the runtime that it runs on, waits for itself, and for ever.
 ///
 /// # Examples
 ///
@@ -196,6 +197,9 @@ impl Runtime {
     }
 
     /// Shuts down as dropping does, but waits for `limit` at most.
+    ///
+    /// The limit is for the waiting. The futures of tasks that are not in a poll are dropped first, most of them on the
+    /// calling thread, and how long their drops take is theirs to say.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Count, OnDrop, in_child, is_child, poll_once, runtime, until, watch};
+use common::{Count, OnDrop, child, is_child, poll_once, runtime, until, watch};
 use gmprt::task::JoinError;
 use gmprt::{Runtime, UnhandledPanic};
 use std::future::{pending, ready};
@@ -281,9 +281,9 @@ fn report_prints_where_the_task_was_spawned_and_goes_on() {
     if is_child(NAME) {
         return unseen(UnhandledPanic::Report);
     }
-    let child = in_child(NAME, &[]);
-    assert!(child.status.success(), "{child:?}");
-    assert!(reports(&child.stderr), "{child:?}");
+    let ended = child(NAME).output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(reports(&ended.stderr), "{ended:?}");
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn abort_prints_where_the_task_was_spawned_and_ends_the_process() {
     if is_child(NAME) {
         return unseen(UnhandledPanic::Abort);
     }
-    let child = in_child(NAME, &[]);
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.status), Some(6), "SIGABRT: {child:?}");
-    assert!(reports(&child.stderr), "{child:?}");
+    let ended = child(NAME).output().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.status), Some(6), "SIGABRT: {ended:?}");
+    assert!(reports(&ended.stderr), "{ended:?}");
 }

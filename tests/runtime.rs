@@ -136,16 +136,17 @@ fn block_on_is_woken_by_a_foreign_thread() {
 #[test]
 fn run_builds_a_runtime_and_ends_it() {
     let _watch = watch();
-    let drops = Count::default();
+    let (drops, mut task) = (Count::default(), None);
     let guard = drops.on_drop();
-    let handle = gmprt::run(async {
-        gmprt::spawn(async move {
+    gmprt::run(async {
+        task = Some(gmprt::spawn(async move {
             let _guard = guard;
             std::future::pending::<()>().await;
-        })
-    });
+        }));
+    })
+    .unwrap();
     assert_eq!(drops.get(), 1);
-    assert!(handle.unwrap().is_finished());
+    assert!(task.unwrap().is_finished());
 }
 
 // ---- block_on in a task ----

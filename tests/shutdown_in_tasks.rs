@@ -4,11 +4,12 @@
 
 mod common;
 
-use common::{Count, Gate, OnDrop, Signal, runtime, sized, threads_named, until, watch};
+use common::{Count, Gate, OnDrop, Signal, poll_once, runtime, sized, threads_named, until, watch};
 use gmprt::task::JoinHandle;
 use gmprt::{Handle, Runtime};
 use std::future::{pending, ready};
 use std::sync::mpsc;
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -257,8 +258,7 @@ fn the_drops_at_the_end_find_their_runtime_current_and_closing() {
     let (say, said) = mpsc::channel();
     let at_end = OnDrop(move || {
         let handle = Handle::current();
-        let refused = handle.spawn(ready(()));
-        say.send((handle.metrics().processors.len(), refused.is_finished())).unwrap();
+        say.send((handle.metrics().processors.len(), handle.spawn(ready(())))).unwrap();
     });
     let polled = Signal::default();
     let begun = polled.clone();
@@ -269,5 +269,7 @@ fn the_drops_at_the_end_find_their_runtime_current_and_closing() {
     }));
     rt.block_on(polled.wait());
     drop(rt);
-    assert_eq!(said.recv(), Ok((3, true)));
+    let (procs, mut refused) = said.recv().unwrap();
+    assert_eq!(procs, 3);
+    assert!(matches!(poll_once(&mut refused), Poll::Ready(Err(error)) if error.is_cancelled()));
 }

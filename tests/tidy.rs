@@ -6,7 +6,7 @@
 //! **A new file in `runtime/` needs two lines**: one in [`FLOORS`] here, one in `docs/READING.md`.
 //!
 //! There is no parser here, on purpose: comments and strings are blanked out, and what is left is read word by word.
-//! `#[path]`, macros that expand to modules, and imports through a renamed crate are not understood, and not used.
+//! Macros that expand to modules, and imports through a renamed crate, are not understood, and not used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -34,6 +34,7 @@ const FLOORS: &[(u8, &str)] = &[
     (2, "runtime/cell/mod.rs"),
     (2, "runtime/cell/raw.rs"),
     (2, "runtime/cell/slab.rs"),
+    (2, "runtime/cell/stage.rs"),
     (2, "runtime/cell/state.rs"),
     (2, "runtime/cell/waker.rs"),
     (2, "runtime/error.rs"),
@@ -42,8 +43,10 @@ const FLOORS: &[(u8, &str)] = &[
     // 4: the scheduler
     (4, "runtime/sched/block_on.rs"),
     (4, "runtime/sched/blocking.rs"),
+    (4, "runtime/sched/chain.rs"),
     (4, "runtime/sched/current.rs"),
     (4, "runtime/sched/idle.rs"),
+    (4, "runtime/sched/ids.rs"),
     (4, "runtime/sched/lease.rs"),
     (4, "runtime/sched/machine.rs"),
     (4, "runtime/sched/mod.rs"),
@@ -447,7 +450,8 @@ fn other_program(readme: &str, example: &str) -> Vec<String> {
 
 // ---- Reading Rust ----
 
-/// The text with comments, and what stands in strings and character literals, replaced by spaces. Lines stay lines.
+/// The text with comments, strings and character literals replaced by spaces. Lines stay lines, and every byte that
+/// remains keeps its place.
 fn blank(text: &str) -> String {
     let c: Vec<char> = text.chars().collect();
     let at = |i: usize| c.get(i).copied().unwrap_or('\0');
@@ -471,7 +475,12 @@ fn blank(text: &str) -> String {
             out.push(c[i]);
             i += 1;
         } else {
-            out.extend(c[i..end].iter().map(|&ch| if ch == '\n' { '\n' } else { ' ' }));
+            for &ch in &c[i..end] {
+                match ch {
+                    '\n' => out.push('\n'),
+                    _ => out.extend(std::iter::repeat_n(' ', ch.len_utf8())),
+                }
+            }
             i = end;
         }
     }
@@ -665,27 +674,28 @@ struct Declaration {
     by: String,
 }
 
+impl Declaration {
+    /// Whether the module is compiled only for tests, or only for loom's models.
+    fn for_tests(&self) -> bool {
+        let loom = self.attributes.contains("gmprt_loom") && !self.attributes.contains("not(gmprt_loom");
+        is_test_cfg(&self.attributes) || loom
+    }
+}
+
 fn declarations(files: &Files) -> Vec<Declaration> {
     let mut found = Vec::new();
     for (path, text) in files {
         let code = blank(text);
         for (at, _) in words_at(&code).filter(|&(_, word)| word == "mod") {
             let rest = &code[at + "mod".len()..];
-            let Some((name, _)) = rest.split_once(';') else {
-                continue;
-            };
+            let Some((name, _)) = rest.split_once(';') else { continue };
             let name = name.trim();
             if name.is_empty() || name.contains(|ch| !is_word(ch)) {
                 continue; // mod name { … }
             }
             let start = code[..at].rfind([';', '{', '}']).map_or(0, |n| n + 1);
-            let folder = match path.strip_suffix("/mod.rs").or(path.strip_suffix("/lib.rs")) {
-                Some(folder) => folder,
-                None => path.trim_end_matches(".rs"),
-            };
-            let flat = format!("{folder}/{name}.rs");
             found.push(Declaration {
-                file: if files.contains_key(&flat) { flat } else { format!("{folder}/{name}/mod.rs") },
+                file: declared_file(path, name, &text[start..at], files),
                 attributes: code[start..at].split_whitespace().collect(),
                 by: path.clone(),
             });
@@ -694,19 +704,43 @@ fn declarations(files: &Files) -> Vec<Declaration> {
     found
 }
 
-/// The files that are compiled for tests only: declared so, or declared by such a file.
-fn test_files(files: &Files) -> BTreeSet<String> {
-    let declarations = declarations(files);
-    let mut tests = BTreeSet::new();
-    loop {
-        let before = tests.len();
-        for declaration in &declarations {
-            if is_test_cfg(&declaration.attributes) || tests.contains(&declaration.by) {
-                tests.insert(declaration.file.clone());
+/// The file of `mod name;` in the file `by`.
+fn declared_file(by: &str, name: &str, attributes: &str, files: &Files) -> String {
+    let here = by.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let named = attributes.split_once("#[path = \"").and_then(|(_, rest)| rest.split_once('"'));
+    if let Some((path, _)) = named {
+        let mut folder: Vec<&str> = here.split('/').collect();
+        for part in path.split('/') {
+            match part {
+                ".." => drop(folder.pop()),
+                "." => {}
+                part => folder.push(part),
             }
         }
-        if tests.len() == before {
-            return tests;
+        return folder.join("/");
+    }
+    let inside = match by.rsplit('/').next() {
+        Some("mod.rs" | "lib.rs") => here,
+        _ => by.trim_end_matches(".rs"),
+    };
+    let flat = format!("{inside}/{name}.rs");
+    if files.contains_key(&flat) { flat } else { format!("{inside}/{name}/mod.rs") }
+}
+
+/// The files that are compiled for tests or models only: all that declare them are such files, or say so.
+fn test_files(files: &Files) -> BTreeSet<String> {
+    let declarations = declarations(files);
+    let declared: BTreeSet<&String> = declarations.iter().map(|declaration| &declaration.file).collect();
+    let mut used: BTreeSet<&String> = files.keys().filter(|path| !declared.contains(path)).collect();
+    loop {
+        let before = used.len();
+        for declaration in &declarations {
+            if used.contains(&declaration.by) && !declaration.for_tests() {
+                used.insert(&declaration.file);
+            }
+        }
+        if used.len() == before {
+            return files.keys().filter(|path| !used.contains(path)).cloned().collect();
         }
     }
 }
@@ -943,6 +977,23 @@ fn an_orphan_is_found() {
 }
 
 #[test]
+fn a_file_that_models_borrow_is_no_test_file() {
+    let tree = files(&[
+        ("runtime/lib.rs", "#[cfg(gmprt_loom)]\nmod models;\nmod sched;"),
+        ("runtime/models/mod.rs", "// é\n#[path = \"../sched/idle.rs\"]\nmod idle;"),
+        ("runtime/models/idle.rs", ""),
+        ("runtime/sched/mod.rs", "mod idle;"),
+        (
+            "runtime/sched/idle.rs",
+            "#[cfg(all(test, gmprt_loom))]\n#[path = \"../models/idle.rs\"]\nmod models;",
+        ),
+    ]);
+    clean(orphans(&tree));
+    let models = test_files(&tree);
+    assert_eq!(models.iter().collect::<Vec<_>>(), ["runtime/models/idle.rs", "runtime/models/mod.rs"]);
+}
+
+#[test]
 fn a_gap_a_double_and_a_ghost_in_the_reading_order_are_found() {
     let two = files(&[("runtime/a.rs", ""), ("runtime/b.rs", "")]);
     clean(reading_order(&two, "1. `runtime/a.rs`\n2. `runtime/b.rs` after `a.rs`"));
@@ -1006,6 +1057,8 @@ fn unsafe_in_a_file_that_is_not_declared_so_is_found() {
     clean(inside("#[expect(unsafe_code, reason = \"slots\")]\npub(crate) mod raw;", block));
     clean(inside("mod raw;", "struct S { f: unsafe fn() } // unsafe { prose }"));
     clean(inside("#[cfg(all(test, gmprt_loom))]\nmod raw;", block));
+    clean(inside("#[cfg(gmprt_loom)]\nmod raw;", block));
+    complains(inside("#[cfg(not(gmprt_loom))]\nmod raw;", block), &["runtime/raw.rs:2"]);
     complains(inside("mod raw;", block), &["runtime/raw.rs:2"]);
     complains(inside("#[expect(unsafe_code)]\nmod other;\nmod raw;", block), &["runtime/raw.rs:2"]);
     complains(inside("mod raw;", "unsafe fn f() {}"), &["runtime/raw.rs:1"]);

@@ -28,7 +28,8 @@ fn wakes_during_one_poll_make_one_more_poll() {
             }
             for _ in 0..5 {
                 cx.waker().wake_by_ref();
-                cx.waker().clone().wake();
+                let own = cx.waker().clone();
+                own.wake(); // by value
             }
             Poll::Pending
         })
@@ -90,7 +91,8 @@ fn a_wake_after_completion_does_nothing_and_the_future_is_gone_though_wakers_rem
     assert_eq!(outputs.get(), 1);
     for _ in 0..3 {
         waker.wake_by_ref();
-        waker.clone().wake();
+        let other = waker.clone();
+        other.wake(); // by value
     }
     // Other tasks take other slots; the waker of the old one must not reach them.
     let polls = Count::default();

@@ -90,7 +90,11 @@ fn two_yields_in_one_poll_and_a_yield_that_is_dropped_leave_nothing_behind() {
         })
         .await;
         let mut dropped = gmprt::yield_now();
-        poll_fn(|cx| Poll::Ready(assert!(Pin::new(&mut dropped).poll(cx).is_pending()))).await;
+        poll_fn(|cx| {
+            assert!(Pin::new(&mut dropped).poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
         inner.add(); // still in that poll, which asked to yield, and now pends for ever
         poll_fn(|_| {
             inner.add();

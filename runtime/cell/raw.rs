@@ -215,9 +215,11 @@ impl TaskRef {
 
     /// Gives an empty slot, whose last reference is gone, back to the slab.
     pub(crate) fn free(self) {
-        let slab = self.slab();
+        let slab = self.header().slab;
+        let release = self.slab().upcalls.release;
         let slot = self.retire();
-        (slab.upcalls.release)(slab, slot);
+        // SAFETY: the slot is one of that slab.
+        unsafe { release(slab, slot) };
     }
 
     /// Empties the slot, whose last reference is gone.

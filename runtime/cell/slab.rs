@@ -162,8 +162,8 @@ impl FreeSlots {
 pub(crate) struct Upcalls {
     /// Puts a task that has just become QUEUED into a queue. The pointer is [`Slab::new`]'s.
     pub(crate) ready: unsafe fn(*const (), Queued),
-    /// Gives an empty slot back, to a P's cache or to [`Slab::put_foreign`].
-    pub(crate) release: fn(&Slab, Slot),
+    /// Gives an empty slot back, to a P's cache or to [`Slab::put_foreign`]; its slab may be gone afterwards.
+    pub(crate) release: unsafe fn(*const Slab, Slot),
 }
 
 /// One class of the depot.
@@ -260,14 +260,21 @@ impl Slab {
     }
 
     /// Takes an empty slot from a thread that holds no P of this runtime, or after the runtime's end.
-    pub(crate) fn put_foreign(&self, slot: Slot) {
-        let closed = {
-            let foreign = lock(&self.foreign);
-            foreign.cache.put(slot, self);
-            foreign.closed
+    ///
+    /// By pointer: the slab may be freed in this call, which no borrow of it would allow.
+    ///
+    /// # Safety
+    ///
+    /// The slot is one of the slab at `slab`.
+    pub(crate) unsafe fn put_foreign(slab: *const Self, slot: Slot) {
+        let own = {
+            // SAFETY: L3; the slot, in use until now, keeps the slab.
+            let this = unsafe { &*slab };
+            let foreign = lock(&this.foreign);
+            foreign.cache.put(slot, this);
+            foreign.closed.then(|| this.own.upgrade().expect("this slot's reference keeps the slab (L3)"))
         };
-        if closed {
-            let own = self.own.upgrade().expect("this slot's reference keeps the slab (L3)");
+        if let Some(own) = own {
             // SAFETY: L3; `close` has left a reference for this slot, which was in use until now.
             unsafe { Arc::decrement_strong_count(Arc::as_ptr(&own)) };
         }

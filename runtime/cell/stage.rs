@@ -15,9 +15,9 @@
 //!
 //! Absent: states, references and queues; a panic that gets out, whoever's it is.
 
+use super::Ended;
 use super::raw::{Header, TaskRef};
 use super::slab::{CLASS_BYTES, SLOT_ALIGN, class_of};
-use super::Ended;
 use crate::error::JoinError;
 use std::alloc::Layout;
 use std::any::Any;
@@ -32,7 +32,10 @@ use std::task::{Context, Poll};
 pub(super) enum Left {
     Pending,
     /// The future is dropped; its output is in its place if `stored`.
-    Ready { stored: bool, ended: Ended },
+    Ready {
+        stored: bool,
+        ended: Ended,
+    },
 }
 
 /// What only the task's own types know.

@@ -191,8 +191,17 @@ mod tests {
         let mut script = Script { tick: 61, may_spin: true, ..Script::default() };
         assert_eq!(find_runnable(&mut script), Found::Nothing);
         let order = [
-            "timers", "injector one", "runnext", "ring", "injector batch", "poller", "steal", "steal", "steal",
-            "steal last", "last look",
+            "timers",
+            "injector one",
+            "runnext",
+            "ring",
+            "injector batch",
+            "poller",
+            "steal",
+            "steal",
+            "steal",
+            "steal last",
+            "last look",
         ];
         assert_eq!(script.asked, order);
     }
@@ -200,7 +209,8 @@ mod tests {
     #[test]
     fn the_injector_comes_first_only_at_each_61st_tick() {
         for tick in 1..200 {
-            let mut script = Script { tick, answers: vec![("injector one", 1), ("ring", 2)], ..Script::default() };
+            let mut script =
+                Script { tick, answers: vec![("injector one", 1), ("ring", 2)], ..Script::default() };
             let expected = if tick % 61 == 0 { 1 } else { 2 };
             assert_eq!(find_runnable(&mut script), Found::Task { task: expected, inherits: false });
         }
@@ -214,8 +224,12 @@ mod tests {
 
     #[test]
     fn a_chain_that_is_over_lets_the_ring_go_first() {
-        let mut script =
-            Script { tick: 1, chain_over: true, answers: vec![("runnext", 7), ("ring", 8)], ..Script::default() };
+        let mut script = Script {
+            tick: 1,
+            chain_over: true,
+            answers: vec![("runnext", 7), ("ring", 8)],
+            ..Script::default()
+        };
         assert_eq!(find_runnable(&mut script), Found::Task { task: 8, inherits: false });
         assert_eq!(script.asked, ["timers", "end chain", "ring"]);
     }
@@ -229,7 +243,8 @@ mod tests {
 
     #[test]
     fn work_seen_in_the_last_look_starts_a_new_search() {
-        let mut script = Script { tick: 1, last: VecDeque::from([Ok(None), Ok(Some(3))]), ..Script::default() };
+        let mut script =
+            Script { tick: 1, last: VecDeque::from([Ok(None), Ok(Some(3))]), ..Script::default() };
         assert_eq!(find_runnable(&mut script), Found::Task { task: 3, inherits: false });
         assert_eq!(script.asked.iter().filter(|asked| **asked == "last look").count(), 2);
     }

@@ -141,12 +141,32 @@ impl<T, const N: usize> Ring<T, N> {
         Some(half as usize)
     }
 
+    /// Thief: takes the oldest task alone, for one who has no ring to put more into.
+    pub(crate) fn steal_one(&self) -> Option<NonNull<T>> {
+        loop {
+            // Ordering: Acquire; as in `claim_half`.
+            let head = self.head.load(Acquire);
+            // Ordering: Acquire; pairs with the Release store of tail in `push_back`.
+            if self.tail.load(Acquire) == head {
+                return None;
+            }
+            // Ordering: Relaxed; as in `claim_half`.
+            let task = self.slot(head).load(Relaxed);
+            if self.claim(head, 1).is_ok() {
+                return NonNull::new(task);
+            }
+        }
+    }
+
     /// Thief: takes the older half, rounded up, of this ring into `own`; the newest of them is returned.
     ///
     /// `own` must be empty and belong to the caller. Says how many it took in all, the returned one included.
     pub(crate) fn steal_into(&self, own: &Self) -> Option<(NonNull<T>, usize)> {
         // Ordering: Relaxed; only the owner writes tail (R2), and the caller owns `own`.
         let own_tail = own.tail.load(Relaxed);
+        // Ordering: Acquire; as in `push_back`: thieves of `own` have read the slots that we overwrite.
+        let own_head = own.head.load(Acquire);
+        debug_assert_eq!(own_head, own_tail, "a thief's own ring is empty");
         let taken = self.claim_half(own, own_tail)?;
         let last = own_tail.wrapping_add(taken - 1);
         // Ordering: Relaxed; written by this thread in `claim_half`.

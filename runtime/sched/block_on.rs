@@ -44,7 +44,7 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
     let caller = Arc::new(Caller(Parker::for_this_thread()));
     let waker = Waker::from(Arc::clone(&caller));
     let mut polling = task::Context::from_waker(&waker);
-    let cx = Context::new(Arc::clone(shared), Arc::new(Machine::for_caller()));
+    let cx = Context::new(Arc::clone(shared), Arc::new(Machine::for_caller()), false);
     let _entered = cx.enter();
     let mut future = pin!(future);
     loop {

@@ -7,7 +7,7 @@
 //!                                                  └─ no ──▶ idle, FENCE-PARK, one more look
 //!   …blocks…
 //!   resume ─▶ old P idle? any idle? ── yes ─▶ lent again
-//!                     └─ no ─▶ wait in line (served before a P goes idle, and at each 61st tick)
+//!                     └─ no ─▶ an M waits in line (served before a P goes idle, and at each 61st tick)
 //! ```
 //!
 //! Z1. Between `declare` and its end the M touches no P of that context: `with_p` finds nothing lent.
@@ -15,10 +15,10 @@
 //!
 //! Absent: the retake of a P after 20 µs of a short call (Go's `entersyscall`), which needs sysmon.
 
+use super::Shared;
 use super::current::{self, Context};
 use super::ids::ProcessorId;
 use super::processor::OwnedP;
-use super::Shared;
 use std::sync::Arc;
 
 /// A task's M has declared that it blocks; dropped when it has ceased to.
@@ -33,10 +33,6 @@ pub(crate) fn declare() -> Declared {
     let context = current::with(|cx| {
         let p = cx.take_lent()?;
         let id = p.id;
-        {
-            let _inside = cx.m.lease.enter();
-            cx.m.unwire(&p);
-        }
         cx.m.unpin();
         cx.shared.retakes.handed_off.add_shared(1);
         cx.shared.handoff_p(p);
@@ -52,7 +48,12 @@ impl Drop for Declared {
         current::with(|cx| {
             debug_assert!(std::ptr::eq(declared, cx), "contexts are left in the order they were entered");
             let idle = cx.shared.lists().take_idle_p_like(&cx.shared, lost);
-            if let Some(p) = idle.or_else(|| cx.shared.wait_in_line(&cx.m)) {
+            // A caller of block_on waits for no P: it can go on without one, and is never pinned.
+            let p = if cx.is_m { idle.or_else(|| cx.shared.wait_in_line(&cx.m)) } else { idle };
+            if let Some(p) = p {
+                if cx.is_m {
+                    cx.shared.pin_always(&cx.m, &p);
+                }
                 cx.lend_again(p);
             }
         });

@@ -35,6 +35,8 @@ thread_local! {
 pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
     pub(crate) m: Arc<Machine>,
+    /// The thread is one of the runtime's own, whose end the runtime's end waits for.
+    pub(crate) is_m: bool,
     lent: UnsafeCell<Option<OwnedP>>,
     task: Cell<Option<TaskRef>>,
     yielded: Cell<bool>,
@@ -52,8 +54,16 @@ impl Drop for Entered<'_> {
 }
 
 impl Context {
-    pub(crate) fn new(shared: Arc<Shared>, m: Arc<Machine>) -> Self {
-        Self { shared, m, lent: UnsafeCell::new(None), task: Cell::new(None), yielded: Cell::new(false), outer: Cell::new(ptr::null()) }
+    pub(crate) fn new(shared: Arc<Shared>, m: Arc<Machine>, is_m: bool) -> Self {
+        Self {
+            shared,
+            m,
+            is_m,
+            lent: UnsafeCell::new(None),
+            task: Cell::new(None),
+            yielded: Cell::new(false),
+            outer: Cell::new(ptr::null()),
+        }
     }
 
     /// Makes this the calling thread's context.
@@ -89,9 +99,13 @@ impl Context {
     }
 
     /// User code declares that it will block: takes the lent P away from it for good, if it is still ours.
+    ///
+    /// The lease is given up before the M is outside again: a P in our hand must not look lent.
     pub(crate) fn take_lent(&self) -> Option<OwnedP> {
         let _inside = self.m.lease.enter();
-        self.reclaim()
+        let p = self.reclaim()?;
+        self.m.unwire(&p);
+        Some(p)
     }
 
     /// User code has ceased to block: lends it a P again.

@@ -31,7 +31,10 @@ use crate::sys::affinity::{Tid, pin_to, process_mask};
 use crate::sys::parker::Parker;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::{AcqRel, Acquire, Relaxed, Release}};
+use std::sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, JoinHandle};
 
@@ -59,7 +62,7 @@ impl Machine {
     fn new(parker: Parker) -> Self {
         Self {
             // Ordering: Relaxed; ids need only differ.
-            id: MachineId(LAST_M.fetch_add(1, Relaxed) + 1),
+            id: MachineId(LAST_M.fetch_add(1, Relaxed).wrapping_add(1).max(1)), // 0 is nobody
             lease: Lease::new(),
             parker,
             inbox: Mutex::new(None),
@@ -88,7 +91,7 @@ impl Machine {
     #[inline]
     pub(crate) fn unwire(&self, p: &OwnedP) {
         let mine = self.lease.give_up();
-        debug_assert!(mine, "{} was taken from {} inside the scheduler", p.id, self.id);
+        assert!(mine, "{} was taken from {} inside the scheduler", p.id, self.id);
         p.set_holder(0);
     }
 
@@ -250,31 +253,39 @@ impl Shared {
                     lists.threads += 1;
                     Start::Thread(Assignment { p, spinning })
                 }
-                None => {
-                    self.owe(&mut lists, p, spinning);
-                    Start::Owed
-                }
+                None => self.owe(&mut lists, p, spinning),
             }
         };
         match start {
             Start::Wake(m) => m.wake(self),
             Start::Thread(assignment) => {
                 if let Err((_, Some(Assignment { p, spinning }))) = self.new_m(Some(assignment)) {
-                    let mut lists = self.lists();
-                    lists.threads -= 1;
-                    self.owe(&mut lists, p, spinning);
+                    let start = self.owe(&mut self.lists(), p, spinning);
+                    if let Start::Wake(m) = start {
+                        m.wake(self);
+                    }
+                    self.m_ended(); // it was counted, and is not
                 }
             }
             Start::Owed => {}
         }
     }
 
-    /// The P has work and gets no M now.
-    fn owe(&self, lists: &mut Lists, p: OwnedP, spinning: Option<Spinning>) {
+    /// No thread can be started for a P with work: it goes to an M that has become idle meanwhile, to the first
+    /// that waits in line, or is owed one.
+    fn owe(&self, lists: &mut Lists, p: OwnedP, spinning: Option<Spinning>) -> Start {
         self.failed_starts.add_shared(1);
-        // Whether it was the last spinner does not matter: no M could be woken in its stead.
+        if let Some(m) = lists.idle_ms.pop() {
+            *m.lock_inbox() = Some(Assignment { p, spinning });
+            return Start::Wake(m);
+        }
+        // Whether it was the last spinner does not matter: there is no M to be woken in its stead.
         let _ = spinning.map(|spinning| spinning.give_up(&self.census));
-        lists.owed.push(p);
+        if lists.line.is_empty() {
+            lists.owed.push(p);
+            return Start::Owed;
+        }
+        Start::Wake(lists.release_p(self, p).expect("somebody is in line"))
     }
 
     /// Starts a thread, counted already, with `first` to do. Gives `first` back if there is none to be had.
@@ -294,12 +305,13 @@ impl Shared {
         };
         match outcome {
             Ok(handle) => {
-                self.lists().handles.push(handle);
+                let mut lists = self.lists();
+                if !lists.ended {
+                    lists.handles.push(handle);
+                }
                 Ok(())
             }
-            Err(error) => {
-                Err((error, m.lock_inbox().take()))
-            }
+            Err(error) => Err((error, m.lock_inbox().take())),
         }
     }
 
@@ -326,12 +338,15 @@ impl Shared {
     #[cold]
     pub(crate) fn wake_p(self: &Arc<Self>) {
         let Some(spinning) = self.census.claim_wake() else { return };
-        let p = self.lists().take_idle_p(self);
-        match p {
-            Some(p) => self.start_m(p, Some(spinning)),
-            // All Ps are busy by now, and each looks everywhere before it goes idle.
-            None => drop(spinning.give_up(&self.census)),
-        }
+        let mut lists = self.lists();
+        let Some(p) = lists.take_idle_p(self) else {
+            // All Ps are busy. Under the lock, so that one which goes idle after this does so with nobody
+            // spinning: a submitter then wakes it, and one before that is seen by its last look.
+            let _last = spinning.give_up(&self.census);
+            return;
+        };
+        drop(lists);
+        self.start_m(p, Some(spinning));
     }
 
     /// Shutdown: every sleeping M and every M in line goes on without a P.

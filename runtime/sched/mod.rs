@@ -89,7 +89,7 @@ pub(crate) struct Retakes {
 /// One runtime's scheduler. Go: `sched`, `allp`, `allm`.
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) procs: Box<[Processor]>,
+    pub(crate) procs: Vec<Processor>,
     pub(crate) injector: Injector<Header>,
     pub(crate) census: Census,
     pub(crate) victims: Victims,
@@ -114,7 +114,7 @@ impl Shared {
     /// A scheduler with one M, idle. Fails if that thread can't be started.
     pub(crate) fn start(config: Config) -> io::Result<Arc<Self>> {
         let cores = &crate::sys::affinity::process_mask().cores;
-        let procs: Box<[_]> = (0..config.procs)
+        let procs: Vec<_> = (0..config.procs)
             .map(|p| {
                 let core = (!cores.is_empty()).then(|| cores[p % cores.len()]);
                 Processor::new(ProcessorId(p as u16), core)

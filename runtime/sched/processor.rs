@@ -17,18 +17,16 @@
 //!
 //! Absent: timers and the trace ring, which will stand here too.
 
-use crate::cell::slab::{FreeSlots, Slab, Slot};
-use crate::cell::raw::Header;
-use crate::cell::{Queued, TaskId};
-use crate::policy::tuning::{
-    ID_BATCH, RUNNEXT_BACKOFF,
-};
-use crate::queue::injector::Injector;
-use crate::queue::ring::{Full, Ring};
-use crate::queue::victims::next_random;
 use super::chain::Chain;
 use super::ids::ProcessorId;
 use super::lease::Won;
+use crate::cell::raw::Header;
+use crate::cell::slab::{FreeSlots, Slab, Slot};
+use crate::cell::{Queued, TaskId};
+use crate::policy::tuning::{ID_BATCH, RUNNEXT_BACKOFF};
+use crate::queue::injector::Injector;
+use crate::queue::ring::{Full, Ring};
+use crate::queue::victims::next_random;
 use crate::sys::counter::Counter;
 use crate::sys::primitive::AtomicOrdering::{AcqRel, Acquire, Relaxed};
 use crossbeam_utils::CachePadded;
@@ -225,16 +223,13 @@ impl Processor {
 
     /// Anybody, at shutdown: takes everything away, as a thief does, and calls `each` with it.
     pub(crate) fn plunder(&self, mut each: impl FnMut(Queued)) {
-        let own = Ring::new();
         // Ordering: Relaxed; the claim decides.
         if let Some(task) = self.claim_next(self.runnext.load(Relaxed)) {
             each(task);
         }
-        while let Some((last, _)) = self.ring.steal_into(&own) {
-            while let Some(task) = own.pop_front() {
-                each(queued(task));
-            }
-            each(queued(last));
+        // One by one: a task in our hand is one that another sweep waits for.
+        while let Some(task) = self.ring.steal_one() {
+            each(queued(task));
         }
     }
 

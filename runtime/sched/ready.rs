@@ -25,8 +25,8 @@ use super::revoker::Revoker;
 use super::{Config, Retakes, Shared};
 use crate::cell::join::JoinHandle;
 use crate::cell::raw::create;
-use crate::cell::stage::class_for;
 use crate::cell::slab::{Slab, Slot, Upcalls};
+use crate::cell::stage::class_for;
 use crate::cell::{After, Queued, TaskId};
 use crate::poller::ParkPoller;
 use crate::queue::injector::Injector;
@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// A scheduler whose slab knows the way up to it.
-pub(super) fn assemble(config: Config, procs: Box<[Processor]>) -> Arc<Shared> {
+pub(super) fn assemble(config: Config, procs: Vec<Processor>) -> Arc<Shared> {
     let revoker = Revoker::from_environment();
     let shared = Arc::new_cyclic(|weak: &std::sync::Weak<Shared>| {
         let idle = procs
@@ -115,16 +115,21 @@ unsafe fn another_reference(sched: *const Shared) -> Arc<Shared> {
 }
 
 /// A slot's way up: to the cache of the P that the thread holds, else to the foreign threads' cache.
-fn upcall_release(slab: &Slab, slot: Slot) {
+///
+/// # Safety
+///
+/// The slot is one of the slab at `slab`.
+unsafe fn upcall_release(slab: *const Slab, slot: Slot) {
     let mut slot = Some(slot);
     current::with(|cx| {
         // By the slab, which is alive, and not by its `sched`, where another runtime may live by now.
         if ptr::eq(Arc::as_ptr(&cx.shared.slab), slab) {
-            with_p(Arc::as_ptr(&cx.shared), |p| p.put_slot(slot.take().expect("put once"), slab));
+            with_p(Arc::as_ptr(&cx.shared), |p| p.put_slot(slot.take().expect("put once"), &cx.shared.slab));
         }
     });
     if let Some(slot) = slot {
-        slab.put_foreign(slot);
+        // SAFETY: as this function demands.
+        unsafe { Slab::put_foreign(slab, slot) };
     }
 }
 
@@ -140,7 +145,11 @@ impl Shared {
     /// Spawns on this runtime, from any thread. Go: `newproc`.
     #[doc(alias = "newproc")]
     #[inline]
-    pub(crate) fn spawn<F>(self: &Arc<Self>, site: &'static Location<'static>, future: F) -> JoinHandle<F::Output>
+    pub(crate) fn spawn<F>(
+        self: &Arc<Self>,
+        site: &'static Location<'static>,
+        future: F,
+    ) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
@@ -158,6 +167,9 @@ impl Shared {
             if self.census.submitted() {
                 self.wake_p();
             }
+            if self.is_closing() {
+                self.cancel_own(); // D2; FENCE-SUBMIT has done what FENCE-CLOSE does (shutdown.rs, E2)
+            }
             return handle;
         }
         let id = TaskId(fresh_ids(1));
@@ -168,9 +180,17 @@ impl Shared {
         handle
     }
 
+    /// Cancels what is in the queues of the P that the calling thread holds.
+    #[cold]
+    fn cancel_own(self: &Arc<Self>) {
+        if let Some(id) = with_p(Arc::as_ptr(self), |p| p.id) {
+            self.cancel_all_of(&self.procs[id.index()]);
+        }
+    }
+
     fn submit_foreign(self: &Arc<Self>, task: Queued) {
         if self.closing_after_fence() {
-            self.settle(task.cancel()); // D2
+            self.as_current(false, || self.settle(task.cancel())); // D2
         } else {
             self.inject(task);
         }
@@ -184,7 +204,8 @@ impl Shared {
             After::Done(ended) => self.report(ended),
             After::Free(ended, slot) => {
                 self.report(ended);
-                upcall_release(&self.slab, slot);
+                // SAFETY: only this runtime's tasks are settled here.
+                unsafe { upcall_release(Arc::as_ptr(&self.slab), slot) };
             }
         }
     }

@@ -7,7 +7,8 @@
 //! so that the poll certainly runs without its P; in the other half it goes on at once, so that the
 //! answer comes anywhere in the poll or after it.
 //!
-//! G1. One thread per runtime revokes (lease.rs, X3), and only after it has found an M for the P.
+//! G1. One thread per runtime revokes (lease.rs, X3), and only where an M for the P is likely to be had. That
+//!     is a look and no reservation: the P may end up owed. sysmon will have to reserve.
 //! G2. The P that it wins is minted anew and handed over; the M whose it was forgets it (processor.rs, P1).
 //!
 //! Absent: a judgment whether the M deserved it. That is sysmon's.
@@ -17,7 +18,11 @@ use super::lease::Lease;
 use super::machine::Machine;
 use crate::queue::victims::next_random;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering::{Acquire, Relaxed, Release}};
+use std::io::{self, Write};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
@@ -44,7 +49,8 @@ impl Revoker {
         let text = std::env::var("GMPRT_TEST_REVOKE").ok()?;
         let per_mille = text.parse().unwrap_or(0);
         if !(1..=1000).contains(&per_mille) {
-            eprintln!("gmprt: GMPRT_TEST_REVOKE={text:?} is not a number from 1 to 1000; ignored");
+            let complaint = "is not a number from 1 to 1000; ignored";
+            let _ = writeln!(io::stderr(), "gmprt: GMPRT_TEST_REVOKE={text:?} {complaint}");
             return None;
         }
         let (sender, receiver) = channel();

@@ -18,8 +18,8 @@
 
 use super::current::Context;
 use super::idle::{Spinning, WasLast};
-use super::machine::{Assignment, Machine};
 use super::ids::ProcessorId;
+use super::machine::{Assignment, Machine};
 use super::processor::OwnedP;
 use super::{Affinity, Shared};
 use crate::cell::state::Claim;
@@ -27,6 +27,7 @@ use crate::cell::{After, Ended, Queued};
 use crate::error::UnhandledPanic;
 use crate::policy::find::{Found, Released, Sources, find_runnable};
 use crate::policy::tuning::{INJECTOR_BATCH, INJECTOR_EVERY, PIN_AFTER, PIN_CLOCK_EVERY};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -47,7 +48,7 @@ struct AbortOnUnwind;
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("gmprt: the scheduler itself panicked; aborting");
+            let _ = writeln!(io::stderr(), "gmprt: the scheduler itself panicked; aborting");
             std::process::abort();
         }
     }
@@ -56,7 +57,7 @@ impl Drop for AbortOnUnwind {
 /// Runs tasks until the runtime closes.
 pub(super) fn run(shared: &Arc<Shared>, m: &Arc<Machine>, first: Option<Assignment>) {
     let _abort = AbortOnUnwind;
-    let cx = Context::new(Arc::clone(shared), Arc::clone(m));
+    let cx = Context::new(Arc::clone(shared), Arc::clone(m), true);
     let _entered = cx.enter();
     let mut hunt = Hunt { cx: &cx, shared, p: None, spinning: None, since: None };
     match first.or_else(|| shared.stop_m(m)) {
@@ -115,10 +116,11 @@ impl Hunt<'_> {
         }
         self.cx.m.unwire(&p);
         let first = lists.release_p(self.shared, p);
-        drop(lists);
         if let Some(spinning) = self.spinning.take() {
-            let _last = spinning.give_up(&self.shared.census); // the P goes on in other hands
+            // Under the lock, as in `wake_p`: while somebody is in line, no P is idle.
+            let _last = spinning.give_up(&self.shared.census);
         }
+        drop(lists);
         if let Some(m) = first {
             m.wake(self.shared);
         }
@@ -129,11 +131,7 @@ impl Hunt<'_> {
     fn take_up(&mut self, assignment: Assignment) {
         let Assignment { p, spinning } = assignment;
         self.cx.m.wire(&p);
-        if self.shared.config.affinity == Affinity::Always
-            && let Some(core) = p.core
-        {
-            self.cx.m.pin(core);
-        }
+        self.shared.pin_always(&self.cx.m, &p);
         self.since = None;
         self.p = Some(p);
         self.spinning = spinning;
@@ -189,7 +187,8 @@ impl Hunt<'_> {
                 revoker.maybe_revoke_me(&cx.m);
             }
             let mut after = task.run(|| cx.take_yielded());
-            if matches!(after, After::Idle) && self.shared.is_closing() && g.state().claim() == Claim::Claimed {
+            if matches!(after, After::Idle) && self.shared.is_closing() && g.state().claim() == Claim::Claimed
+            {
                 after = g.cancel_claimed(); // shutdown.rs, E3: nobody else will
             }
             after
@@ -364,6 +363,15 @@ impl Sources for Hunt<'_> {
 }
 
 impl Shared {
+    /// Rule 10, `Affinity::Always`: the calling thread, which is the M `m`, has taken `p`.
+    pub(super) fn pin_always(&self, m: &Machine, p: &OwnedP) {
+        if self.config.affinity == Affinity::Always
+            && let Some(core) = p.core
+        {
+            m.pin(core);
+        }
+    }
+
     /// Says what the builder wants said of a panic that no handle will tell.
     #[inline]
     pub(crate) fn report(&self, ended: Ended) {
@@ -375,7 +383,10 @@ impl Shared {
     #[cold]
     fn report_panic(&self, ended: Ended) {
         let Ended::PanickedUnseen(id, site) = ended else { return };
-        eprintln!("gmprt: {id}, spawned at {site}, panicked, and nobody holds its JoinHandle");
+        // A closed stderr is no reason to panic here.
+        let mut err = io::stderr().lock();
+        let _ = writeln!(err, "gmprt: {id}, spawned at {site}, panicked, and nobody holds its JoinHandle");
+        drop(err);
         if self.config.unhandled_panic == UnhandledPanic::Abort {
             std::process::abort();
         }

@@ -15,8 +15,8 @@
 //!     its M, which has to deal with it: `execute` cancels it if it goes IDLE, `turn` if it is queued. An M
 //!     that does not see `closing` at that moment sees it at its next turn, and the last M sweeps again.
 //! E4. Whoever gives a P up while the runtime closes has cancelled what was in its queues.
-//! E5. A task that drops its own runtime, or one whose task drops this task's, can't wait: its poll would
-//!     wait for itself. [`Waiting`] finds the circle, and the drop goes on without waiting; the polls in
+//! E5. An M that drops its own runtime, or one whose M drops this one's, in a task or while it cancels one, can't
+//!     wait: it would wait for itself. [`Waiting`] finds the circle, and the drop goes on without waiting; the polls in
 //!     progress end as they do after a `shutdown_timeout` that was too short.
 //!
 //! Absent: a limit on how long a poll may take to return; `shutdown_timeout` limits the wait.
@@ -36,10 +36,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Which runtime's task waits for the end of which runtime: (waiter, awaited), by address.
+/// Whose thread waits for the end of which runtime: (waiter, awaited), by address.
 static WAITING: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
 
-/// Entries of [`WAITING`], until this is dropped (E5): one for each runtime in whose task the thread is.
+/// Entries of [`WAITING`], until this is dropped (E5): one for each runtime whose M the thread is.
 struct Waiting(Vec<(usize, usize)>);
 
 impl Waiting {
@@ -48,7 +48,7 @@ impl Waiting {
         let awaited = Arc::as_ptr(awaited).addr();
         let mut waiters = Vec::new();
         current::for_each(|cx| {
-            if cx.task().is_some() {
+            if cx.is_m {
                 waiters.push(Arc::as_ptr(&cx.shared).addr());
             }
         });
@@ -103,14 +103,14 @@ impl Shared {
         fence(AtomicOrdering::SeqCst); // FENCE-CLOSE, the sweep's end: E2
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         // A circle is looked for only where the wait has no end.
-        let waiting = if limit.is_none() { Waiting::begin(self) } else { Some(Waiting(Vec::new())) };
+        let waiting = if deadline.is_none() { Waiting::begin(self) } else { Some(Waiting(Vec::new())) };
         let _blocked = blocking::declare();
-        let late = self.sweep();
-        match waiting {
-            None => Ok(()), // E5
-            Some(_waiting) if self.wait_for_threads(deadline) => Ok(()),
-            Some(_waiting) => Err(ShutdownTimeout { late }),
+        self.as_current(false, || self.sweep());
+        if waiting.is_some_and(|_waiting| self.wait_for_threads(deadline)) {
+            return Ok(());
         }
+        // Out of time, or E5. Some polls may have returned since the first look.
+        Err(ShutdownTimeout { late: self.as_current(false, || self.sweep()) })
     }
 
     /// Waits until every M's thread has ended, or until `deadline`; says which.
@@ -145,17 +145,22 @@ impl Shared {
             lists.threads == 0 && lists.closing
         };
         if last {
-            self.sweep();
+            self.as_current(true, || self.sweep());
             self.lists().ended = true;
             self.m_ended.notify_all();
         }
     }
 
+    /// Calls `f` in a context of this runtime, without a P: the drops of futures find a current runtime, as
+    /// they would on an M. `is_m`: the runtime's end waits for this thread.
+    pub(super) fn as_current<R>(self: &Arc<Self>, is_m: bool, f: impl FnOnce() -> R) -> R {
+        let cx = Context::new(Arc::clone(self), Arc::new(Machine::for_caller()), is_m);
+        let _entered = cx.enter();
+        f()
+    }
+
     /// Cancels every task that is not in a poll; the ids of those that are (E3).
     fn sweep(self: &Arc<Self>) -> Vec<TaskId> {
-        // The drops of futures find a current runtime, as they would on an M.
-        let cx = Context::new(Arc::clone(self), Arc::new(Machine::for_caller()));
-        let _entered = cx.enter();
         loop {
             while let Some(task) = take_from(&self.injector) {
                 self.cancel(task);
@@ -163,21 +168,20 @@ impl Shared {
             for p in &self.procs {
                 self.cancel_all_of(p);
             }
-            let (mut running, mut queued, mut idle) = (Vec::new(), false, Vec::new());
+            let (mut running, mut again) = (Vec::new(), false);
             self.slab.for_each_slot(|header| {
                 let task = TaskRef::from_header(header);
                 match task.state().claim() {
                     Claim::Gone => {}
-                    Claim::Claimed => idle.push(task),
-                    Claim::Queued => queued = true,
+                    Claim::Claimed => {
+                        again = true; // its drop may have woken others
+                        self.settle(task.cancel_claimed());
+                    }
+                    Claim::Queued => again = true,
                     Claim::Running => running.push(task.id()),
                 }
             });
-            let none_idle = idle.is_empty();
-            for task in idle {
-                self.settle(task.cancel_claimed());
-            }
-            if none_idle && !queued {
+            if !again {
                 return running;
             }
             thread::yield_now(); // a waker is between its transition and its push

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::future::poll_fn;
 use std::io::Write;
 use std::panic::Location;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
@@ -235,15 +236,28 @@ impl Rng {
     }
 }
 
-/// Runs one test of this binary again in a process of its own, with `variables` set and `GMPRT_TEST_CHILD`, by
-/// which it knows. The environment of this process stays as it is: other tests run in it.
-pub(crate) fn in_child(test: &str, variables: &[(&str, &str)]) -> std::process::Output {
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", test, "--nocapture", "--test-threads=1"]).env("GMPRT_TEST_CHILD", test);
-    child.envs(variables.iter().copied()).output().unwrap()
+/// This binary again, to run the test `test` alone, with `GMPRT_TEST_CHILD`, by which that test knows. The environment
+/// of this process stays as it is: other tests run in it.
+pub(crate) fn child(test: &str) -> Command {
+    with_arguments(Command::new(std::env::current_exe().unwrap()), test)
 }
 
-/// Whether this is the process that [`in_child`] started for `test`.
+/// As [`child`], on the first core that this process may use; needs `taskset`.
+pub(crate) fn child_on_one_core(test: &str) -> Command {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    let core = list.trim().split(['-', ',']).next().unwrap();
+    let mut taskset = Command::new("taskset");
+    taskset.args(["-c", core]).arg(std::env::current_exe().unwrap());
+    with_arguments(taskset, test)
+}
+
+fn with_arguments(mut command: Command, test: &str) -> Command {
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env("GMPRT_TEST_CHILD", test);
+    command
+}
+
+/// Whether this is the process that [`child`] started for `test`.
 pub(crate) fn is_child(test: &str) -> bool {
     std::env::var("GMPRT_TEST_CHILD").is_ok_and(|child| child == test)
 }

@@ -1,0 +1,76 @@
+//! An idle runtime uses no CPU: its threads sleep, and nothing wakes them.
+
+#![cfg(not(gmprt_loom))] // loom's types work only inside its models
+
+mod common;
+
+use common::{Signal, threads_named, until, watch};
+use gmprt::Runtime;
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::thread;
+use std::time::Duration;
+
+const NAME: &str = "idlewatch";
+
+/// How often each of our threads was switched out, of its own will or not; `None` if one of them is not asleep.
+///
+/// A thread that sleeps is not switched at all: the kernel counts a switch when it leaves a core.
+fn switches() -> Option<BTreeMap<u32, u64>> {
+    let of_thread = |id: u32| {
+        let status = std::fs::read_to_string(format!("/proc/self/task/{id}/status")).ok()?;
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let asleep = field("State:")?.starts_with('S');
+        let count = |name| field(name)?.parse::<u64>().ok();
+        let sum = count("voluntary_ctxt_switches:")? + count("nonvoluntary_ctxt_switches:")?;
+        asleep.then_some((id, sum))
+    };
+    threads_named(NAME).into_iter().map(of_thread).collect()
+}
+
+fn is_idle(rt: &Runtime) -> bool {
+    let metrics = rt.metrics();
+    metrics.idle_threads == metrics.threads
+        && metrics.idle_processors == metrics.processors.len()
+        && metrics.spinning == 0
+}
+
+#[test]
+fn the_threads_of_an_idle_runtime_are_never_woken() {
+    let _watch = watch();
+    let long = std::env::var_os("GMPRT_LONG").is_some();
+    let runtimes: Vec<Runtime> = [1, 2, 4, 64]
+        .map(|procs| Runtime::builder().procs(procs).thread_name(NAME).build().unwrap())
+        .into_iter()
+        .collect();
+    for rt in &runtimes {
+        // Work enough that other Ms are started; and tasks that wait.
+        let work: Vec<_> = (0..500)
+            .map(|_| {
+                rt.spawn(async {
+                    for _ in 0..20 {
+                        gmprt::spawn(gmprt::yield_now()).await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        work.into_iter().for_each(|task| rt.block_on(task).unwrap());
+        (0..100).for_each(|_| drop(rt.spawn(pending::<()>())));
+    }
+    let signal = Signal::default();
+    thread::scope(|scope| {
+        // A caller of block_on that waits sleeps too.
+        let waiting = thread::Builder::new().name(format!("{NAME}-caller"));
+        waiting.spawn_scoped(scope, || runtimes[0].block_on(signal.wait())).unwrap();
+        until(|| runtimes.iter().all(is_idle) && switches().is_some());
+        let threads: usize = runtimes.iter().map(|rt| rt.metrics().threads).sum();
+        let before = switches().expect("they slept a moment ago");
+        assert!(before.len() > threads, "each has its thread, and there is the caller");
+        thread::sleep(Duration::from_secs(if long { 10 } else { 2 })); // sleep: being idle is what is tested
+        assert_eq!(switches(), Some(before), "wakeups in an idle runtime");
+        signal.set();
+    });
+    for rt in &runtimes {
+        assert_eq!(rt.block_on(rt.spawn(async { 7 })).unwrap(), 7, "and they can be woken");
+    }
+}
