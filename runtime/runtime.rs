@@ -119,6 +119,7 @@ impl Builder {
             affinity: self.affinity,
             thread_name: self.thread_name,
             unhandled_panic: self.unhandled_panic,
+            refuse_threads: false,
         })?;
         Ok(Runtime { handle: Handle { shared }, ended: false })
     }

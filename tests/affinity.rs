@@ -86,7 +86,7 @@ fn always_runs_every_poll_of_a_p_on_the_one_core_of_that_p() {
     let cores = Arc::new(Mutex::new(BTreeMap::<ProcessorId, Mask>::new()));
     let tasks: Vec<_> = (0..200)
         .map(|_| {
-            let (cores, own) = (Arc::clone(&cores), own.clone());
+            let cores = Arc::clone(&cores);
             rt.spawn(async move {
                 for _ in 0..50 {
                     let (p, mask) = seen();
@@ -143,7 +143,7 @@ fn a_p_that_moves_to_another_m_keeps_its_core_and_its_old_m_gets_the_mask_back()
     let _watch = watch();
     let own = mask();
     let rt = built(1, Affinity::Always);
-    let lost = |mask: &Mask| revoking() && *mask == own;
+    let lost = |mask: &Mask| revoking() && mask.len() != 1;
     for _ in 0..20 {
         let [(_, before), (_, other), (_, meanwhile), (_, after)] = p_that_moves(&rt);
         assert!(before.len() == 1 || lost(&before));

@@ -1,5 +1,7 @@
 //! A task's state word: what may happen to it next, and who must then do what.
 //!
+//! Length: one word and all its transitions; a reader of the proof wants them side by side.
+//!
 //! Go counterpart: `g.atomicstatus` with `casgstatus` (`runtime2.go`, `proc.go`).
 //!
 //! ```text
@@ -30,8 +32,6 @@
 //!     has a handle or a waker to change the word by, so it may store where others must exchange.
 //!     Dumps only read; `claim`, which finds tasks without holding a reference, acts on IDLE tasks alone,
 //!     and no M makes a unique store into an IDLE task's word.
-//!
-//! Length: one word and all its transitions; a reader of the proof wants them side by side.
 //!
 //! Absent: a "scheduled by shutdown" state (shutdown claims IDLE tasks and drains the queues).
 

@@ -32,6 +32,8 @@ pub(crate) mod ready;
 pub(crate) mod revoker;
 pub(crate) mod schedule;
 pub(crate) mod shutdown;
+#[cfg(test)]
+mod tests;
 pub(crate) mod yield_now;
 
 pub use ids::{MachineId, ProcessorId};
@@ -75,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) affinity: Affinity,
     pub(crate) thread_name: String,
     pub(crate) unhandled_panic: UnhandledPanic,
+    /// Tests: no thread can be started, as if the system had none.
+    pub(crate) refuse_threads: bool,
 }
 
 /// Tallies of what happened to tasks outside a P: the holder of a P counts in the P's own.
@@ -106,7 +110,7 @@ pub(crate) struct Shared {
     revoker: Option<Revoker>,
     pub(crate) retakes: Retakes,
     pub(crate) failed_starts: Counter,
-    /// Tests: no thread can be started while this is set.
+    /// Tests: as `Config::refuse_threads`, and can be changed.
     refuse_threads: AtomicBool,
 }
 

@@ -64,7 +64,7 @@ pub(super) fn assemble(config: Config, procs: Vec<Processor>) -> Arc<Shared> {
             revoker,
             retakes: Retakes::default(),
             failed_starts: Counter::default(),
-            refuse_threads: AtomicBool::new(false),
+            refuse_threads: AtomicBool::new(config.refuse_threads),
             config,
             procs,
         }
