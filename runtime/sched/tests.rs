@@ -95,3 +95,94 @@ fn a_shutdown_beside_refused_threads_ends() {
         until(|| late.iter().all(crate::task::JoinHandle::is_finished));
     }
 }
+
+/// A P to be fought over: an owner word, and a counter that is not safe against two.
+#[derive(Default)]
+struct Prize {
+    owner: std::sync::atomic::AtomicU32,
+    count: std::sync::atomic::AtomicU64,
+}
+
+impl Prize {
+    fn touch(&self, who: u32) {
+        assert_eq!(self.owner.swap(who, SeqCst), 0, "two own the P at the same time");
+        self.count.store(self.count.load(Relaxed) + 1, Relaxed); // a second owner would lose one
+        assert_eq!(self.owner.swap(0, SeqCst), who);
+    }
+}
+
+/// The lease with real threads and the real membarrier: until 2 000 Ps have been taken, an M polls and enters
+/// the runtime in each poll, and a revoker takes its P whenever it finds it outside.
+#[test]
+fn an_m_and_a_revoker_never_own_the_p_together() {
+    const ENOUGH: u64 = 2_000;
+    crate::sys::membarrier::choose();
+    let lease = lease::Lease::new();
+    let prize = Prize::default();
+    let (at_home, taken, over) = (AtomicBool::new(true), Counter::default(), AtomicBool::new(false));
+    let touches = std::thread::scope(|scope| {
+        let revoker = scope.spawn(|| {
+            let mut touches = 0;
+            while !over.load(SeqCst) {
+                let won = lease.begin_revoke().and_then(|revoking| lease.finish_revoke(revoking, || true));
+                if won.is_some() {
+                    prize.touch(2);
+                    touches += 1;
+                    taken.add(1);
+                    at_home.store(true, SeqCst);
+                }
+            }
+            touches
+        });
+        let (mut touches, mut polls) = (0, 0_u64);
+        while taken.get() < ENOUGH {
+            until(|| at_home.swap(false, SeqCst)); // the P is given back to the M
+            lease.take(ids::ProcessorId(0));
+            loop {
+                lease.leave(); // a poll
+                polls += 1;
+                if polls.is_multiple_of(64) {
+                    std::thread::yield_now();
+                }
+                {
+                    let _inside = lease.enter();
+                    if lease.holds() {
+                        prize.touch(1);
+                        touches += 1;
+                    }
+                }
+                std::mem::forget(lease.enter()); // the end of the poll
+                if !lease.holds() {
+                    break;
+                }
+                prize.touch(1);
+                touches += 1;
+            }
+        }
+        over.store(true, SeqCst);
+        touches + revoker.join().unwrap()
+    });
+    assert_eq!(prize.count.load(SeqCst), touches);
+    assert!(taken.get() >= ENOUGH);
+}
+
+/// What no run would miss if it were lost: on x86 the processor keeps both orders by itself, and the compiler
+/// has so far had no reason to break them.
+#[test]
+fn the_compiler_fence_and_the_release_of_the_lease_stand_in_the_source() {
+    let code = |source: &'static str, begin: &str| {
+        let from = source.find(begin).unwrap_or_else(|| panic!("{begin} is gone"));
+        let body = &source[from..];
+        body[..body.find("\n    }\n").or_else(|| body.find("\n}\n")).unwrap()].to_owned()
+    };
+    let light = code(include_str!("../sys/membarrier.rs"), "pub(crate) fn light()");
+    assert!(light.contains("compiler_fence(SeqCst)"));
+    let enter = code(include_str!("lease.rs"), "pub(crate) fn enter(&self)");
+    let (store, fence) =
+        (enter.find("inside.store(true").unwrap(), enter.find("membarrier::light()").unwrap());
+    assert!(store < fence, "the fence stands after the store");
+    let leave = code(include_str!("lease.rs"), "pub(crate) fn leave(&self)");
+    assert!(leave.contains("or_relaxed(Release, \"lease.leave\")"));
+    let holds = code(include_str!("lease.rs"), "pub(crate) fn holds(&self)");
+    assert!(holds.contains("self.word.load(Acquire)"));
+}
