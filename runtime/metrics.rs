@@ -22,11 +22,11 @@ pub struct Metrics {
     pub spinning: usize,
     /// Tasks in the injector.
     pub injector_len: usize,
-    /// Ps handed to another M because theirs declared that it would block.
+    /// Ps given up because their M declared that it would block.
     pub handoffs: u64,
     /// Ps taken from an M inside a poll.
     pub retakes: u64,
-    /// Times that a P with work could be given no M: the limit, or the system, allowed no thread.
+    /// Times that no M could be had for a P: the limit, or the system, allowed no thread.
     pub failed_starts: u64,
 }
 

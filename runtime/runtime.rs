@@ -254,8 +254,8 @@ impl Handle {
     /// Runs a future on the calling thread until it is ready.
     ///
     /// Blocks the calling thread (its M, if it is one). The future need be neither `Send` nor `'static`: it
-    /// never leaves the caller's stack. While it is polled the thread holds an idle P, if there is one; while it
-    /// waits, none. In a task, the task's M declares itself blocked, and its P goes on with other tasks.
+    /// never leaves the caller's stack. While it is polled the thread holds an idle P, if there is one (and keeps it
+    /// from others, should the future block the thread); while it waits, none. In a task, the task's M declares itself blocked, and its P goes on with other tasks.
     ///
     /// # Panics
     ///

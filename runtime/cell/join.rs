@@ -68,8 +68,8 @@ impl<T> JoinHandle<T> {
 
     /// Asks that the task's future be dropped instead of polled again.
     ///
-    /// Returns at once: the future is dropped by an M of the runtime, never by the caller, and after a
-    /// poll in progress has returned. The handle then resolves to an error for which
+    /// Returns at once: the future is dropped later, by an M of the runtime or by whoever shuts it down, and after
+    /// a poll in progress has returned. The handle then resolves to an error for which
     /// [`JoinError::is_cancelled`] holds, unless that poll completed the task. Aborting a task that has
     /// ended does nothing.
     ///

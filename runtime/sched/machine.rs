@@ -4,22 +4,23 @@
 //! `pidleput` (`proc.go`).
 //!
 //! ```text
-//!   start_m: idle M? ── yes ─▶ P into its inbox, unpark
-//!               └─ no: below max_threads? ── yes ─▶ a new thread
-//!                          └─ no, or the thread can't be started ─▶ P is *owed* an M
-//!   stop_m:  owed P? take it · else onto the idle list, sleep until the inbox is filled
+//!   start_m: M in line whose turn it is? ── yes ─▶ P into its inbox, unpark
+//!               └─ no: idle M? ── yes ─▶ the same
+//!                         └─ no: below max_threads? ── yes ─▶ a new thread
+//!                                    └─ no, or none to be had ─▶ P's tasks to the injector, P idle
+//!   stop_m:  work in the injector and a P idle? take it · else onto the idle list, sleep until given a P
 //! ```
 //!
 //! M1. `Lists` is guarded by one mutex (Go: `sched.lock`); user code never runs under it, and no other lock
 //!     but an inbox is taken inside it.
-//! M2. A P on `idle_ps` has empty queues, but for what is found by FENCE-PARK's last look (`idle.rs`).
-//!     A P in `owed` has work, or may have, and counts as busy, so thieves visit it.
+//! M2. A P on `idle_ps` has empty queues: its last holder found them so, or its tasks were moved to the
+//!     injector because no M could be had (`no_m_for`). There every M that runs looks at each 61st tick.
 //! M3. An M on `idle_ms` sleeps or is about to, and its inbox is empty; whoever takes it off the list
 //!     fills the inbox, or has set `closing`, and then wakes it. Its thread takes nothing off a list.
-//! M4. No thread is started while an M is idle.
+//! M4. `start_m` starts a thread only if no M is idle, and if the line has had its turn.
 //!
-//! Absent: the end of an M that has been idle for long, and the retry of a failed start by the clock:
-//! an owed P is taken by the next M that stops, and thieves may empty it before.
+//! Absent: the end of an M that has been idle for long, and the retry of a failed start by the clock: the next
+//! submit tries again, and the next M that would stop looks.
 
 use super::idle::Spinning;
 use super::ids::{MachineId, ProcessorId};
@@ -156,8 +157,6 @@ pub(crate) struct Lists {
     idle_ms: Vec<Arc<Machine>>,
     /// Ms whose poll goes on only with a P: they return from declared blocking.
     pub(super) line: VecDeque<Arc<Machine>>,
-    /// Ps with work and without an M: no thread could be started.
-    owed: Vec<OwnedP>,
     /// Threads of the runtime, idle or not.
     pub(super) threads: usize,
     /// Their handles, to be joined at the end.
@@ -173,7 +172,6 @@ impl Lists {
             idle_ps,
             idle_ms: Vec::new(),
             line: VecDeque::new(),
-            owed: Vec::new(),
             threads: 0,
             handles: Vec::new(),
             closing: false,
@@ -218,7 +216,7 @@ impl Lists {
 
     /// The last of the scheduler is going away: the rights to its Ps end with it.
     pub(super) fn forget_ps(&mut self) {
-        self.idle_ps.drain(..).chain(self.owed.drain(..)).for_each(OwnedP::forget);
+        self.idle_ps.drain(..).for_each(OwnedP::forget);
     }
 
     /// Threads, and those asleep: for people.
@@ -231,7 +229,7 @@ impl Lists {
 enum Start {
     Wake(Arc<Machine>),
     Thread(Assignment),
-    Owed,
+    Nobody,
 }
 
 impl Shared {
@@ -239,11 +237,16 @@ impl Shared {
         self.lists.lock().expect("nothing panics under the lists' lock")
     }
 
-    /// Gives `p` an M: an idle one, or a new thread; if there is neither, the P is owed one. Go: `startm`.
+    /// Gives `p` an M: one in line, an idle one, or a new thread. Go: `startm`.
     #[doc(alias = "startm")]
     pub(crate) fn start_m(self: &Arc<Self>, p: OwnedP, spinning: Option<Spinning>) {
         let start = {
             let mut lists = self.lists();
+            if spinning.is_none() && !lists.line.is_empty() && p.claim_line_turn() {
+                let m = lists.release_p(self, p).expect("somebody is in line");
+                drop(lists);
+                return m.wake(self);
+            }
             match lists.idle_ms.pop() {
                 Some(m) => {
                     *m.lock_inbox() = Some(Assignment { p, spinning });
@@ -253,28 +256,31 @@ impl Shared {
                     lists.threads += 1;
                     Start::Thread(Assignment { p, spinning })
                 }
-                None => self.owe(&mut lists, p, spinning),
+                None => self.no_m_for(&mut lists, p, spinning),
             }
         };
         match start {
             Start::Wake(m) => m.wake(self),
             Start::Thread(assignment) => {
                 if let Err((_, Some(Assignment { p, spinning }))) = self.new_m(Some(assignment)) {
-                    let start = self.owe(&mut self.lists(), p, spinning);
+                    let start = self.no_m_for(&mut self.lists(), p, spinning);
                     if let Start::Wake(m) = start {
                         m.wake(self);
                     }
                     self.m_ended(); // it was counted, and is not
                 }
             }
-            Start::Owed => {}
+            Start::Nobody => {}
         }
     }
 
-    /// No thread can be started for a P with work: it goes to an M that has become idle meanwhile, to the first
-    /// that waits in line, or is owed one.
-    fn owe(&self, lists: &mut Lists, p: OwnedP, spinning: Option<Spinning>) -> Start {
-        self.failed_starts.add_shared(1);
+    /// No thread can be started for a P with work: it goes to an M that has become idle meanwhile, or to the
+    /// first in line. Without either, its tasks go to the injector, where any M that runs finds them, and the
+    /// P to the idle list, so that the next submit tries again.
+    fn no_m_for(&self, lists: &mut Lists, p: OwnedP, spinning: Option<Spinning>) -> Start {
+        if !lists.closing {
+            self.failed_starts.add_shared(1);
+        }
         if let Some(m) = lists.idle_ms.pop() {
             *m.lock_inbox() = Some(Assignment { p, spinning });
             return Start::Wake(m);
@@ -282,10 +288,12 @@ impl Shared {
         // Whether it was the last spinner does not matter: there is no M to be woken in its stead.
         let _ = spinning.map(|spinning| spinning.give_up(&self.census));
         if lists.line.is_empty() {
-            lists.owed.push(p);
-            return Start::Owed;
+            p.plunder(|task| self.injector.push(task.into_raw()));
         }
-        Start::Wake(lists.release_p(self, p).expect("somebody is in line"))
+        match lists.release_p(self, p) {
+            Some(m) => Start::Wake(m),
+            None => Start::Nobody,
+        }
     }
 
     /// Starts a thread, counted already, with `first` to do. Gives `first` back if there is none to be had.
@@ -321,11 +329,14 @@ impl Shared {
         m.unpin();
         {
             let mut lists = self.lists();
-            if let Some(p) = lists.owed.pop() {
-                return Some(Assignment { p, spinning: None });
-            }
             if lists.closing {
                 return None;
+            }
+            // Under the lock: what `no_m_for` puts into the injector after this, it puts there with us idle.
+            if self.injector.len() > 0
+                && let Some(p) = lists.take_idle_p(self)
+            {
+                return Some(Assignment { p, spinning: None });
             }
             lists.idle_ms.push(Arc::clone(m));
         }
@@ -361,7 +372,7 @@ impl Shared {
     pub(super) fn wait_in_line(&self, m: &Arc<Machine>) -> Option<OwnedP> {
         {
             let mut lists = self.lists();
-            if let Some(p) = lists.owed.pop().or_else(|| lists.take_idle_p(self)) {
+            if let Some(p) = lists.take_idle_p(self) {
                 return Some(p);
             }
             if lists.closing {

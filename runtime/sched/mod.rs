@@ -11,8 +11,9 @@
 //!   block_on.rs   a thread that is not an M runs a future   shutdown.rs the end
 //! ```
 //!
-//! Lock order: `lists` (machine.rs) before an M's inbox; the slab's and the revoker's locks are leaves. None is
-//! held while user code runs, a thread is started, or another thread is woken.
+//! Lock order: `lists` (machine.rs) before an M's inbox; the slab's `foreign` before its `depot`; all others (the
+//! poller's, the revoker's, shutdown's `WAITING`) are leaves. None is held while user code runs, a thread is
+//! started, or an M is woken.
 //!
 //! Absent: timers, sysmon, the netpoller. `GMPRT_TEST_REVOKE` stands in for sysmon's retake.
 
@@ -81,12 +82,12 @@ pub(crate) struct Config {
     pub(crate) refuse_threads: bool,
 }
 
-/// Tallies of what happened to tasks outside a P: the holder of a P counts in the P's own.
+/// How often a P left its M otherwise than for want of work.
 #[derive(Debug, Default)]
 pub(crate) struct Retakes {
     /// Ps taken from an M inside a poll.
     pub(crate) revoked: Counter,
-    /// Ps handed to another M because theirs was about to block.
+    /// Ps given up because their M declared that it would block.
     pub(crate) handed_off: Counter,
 }
 

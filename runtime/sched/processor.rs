@@ -71,6 +71,9 @@ struct Local {
     next_id: Cell<u64>,
     last_id: Cell<u64>,
     chain: Chain,
+    /// The tick at which the line of Ms was last served from here, and whether a chain has ended since.
+    line_served: Cell<u64>,
+    line_due: Cell<bool>,
 }
 
 // SAFETY: P2; `local` is reached only through a LocalP, by one thread at a time, and the rest is atomic.
@@ -148,6 +151,8 @@ impl Processor {
                 next_id: Cell::new(1),
                 last_id: Cell::new(0),
                 chain: Chain::default(),
+                line_served: Cell::new(u64::MAX),
+                line_due: Cell::new(false),
             }),
         }
     }
@@ -221,7 +226,7 @@ impl Processor {
         self.claim_next(task)
     }
 
-    /// Anybody, at shutdown: takes everything away, as a thief does, and calls `each` with it.
+    /// Takes everything away, as a thief does, and calls `each` with it: at shutdown, or for want of an M.
     pub(crate) fn plunder(&self, mut each: impl FnMut(Queued)) {
         // Ordering: Relaxed; the claim decides.
         if let Some(task) = self.claim_next(self.runnext.load(Relaxed)) {
@@ -361,6 +366,19 @@ impl LocalP {
         TaskId(id)
     }
 
+    /// Claims the line's turn at this tick: once, however often the P comes by without running a task, or an
+    /// M that waits in line again and again would keep the P from everybody else.
+    pub(crate) fn claim_line_turn(&self) -> bool {
+        let tick = self.tally.schedtick.get();
+        self.local.line_served.replace(tick) != tick
+    }
+
+    /// Whether a chain has ended since this was last asked: during a chain the ticks stand still, and the line
+    /// would wait for 61 chains.
+    pub(crate) fn take_line_due(&self) -> bool {
+        self.local.line_due.take()
+    }
+
     /// A poll begins. Go: `execute`.
     #[inline]
     pub(crate) fn count_poll(&self, inherits: bool) {
@@ -381,6 +399,7 @@ impl LocalP {
 
     /// Forgets the chain: its task goes to the ring's tail.
     pub(crate) fn end_chain(&self, injector: &Injector<Header>) {
+        self.local.line_due.set(true);
         self.local.chain.end();
         if let Some(task) = self.take_next() {
             self.put_back(task, injector);

@@ -12,8 +12,8 @@
 //!     (shutdown.rs, E3). A foreign thread takes a reference of its own on the scheduler before it
 //!     lets the task go, since the task may end, and the runtime with it, while the thread is still
 //!     looking whom to wake.
-//! D2. A spawn that finds the runtime closing cancels the task itself: the handle resolves to
-//!     `is_cancelled`, and nothing is leaked.
+//! D2. A spawn that finds the runtime closing cancels the task itself, and with it what else waits on the same
+//!     P: the handle resolves to `is_cancelled`, and nothing is leaked.
 //!
 //! Absent: a wake for a task that only moved (`yield_now`): its M goes on working and sees it again.
 

@@ -101,7 +101,13 @@ impl Hunt<'_> {
     #[inline(always)]
     fn line_is_due(&self) -> bool {
         // Ordering: Relaxed; a hint, which the lock confirms.
-        self.shared.line_len.load(Relaxed) > 0 && self.schedtick().is_multiple_of(INJECTOR_EVERY)
+        self.shared.line_len.load(Relaxed) > 0 && self.line_has_its_turn()
+    }
+
+    #[cold]
+    fn line_has_its_turn(&self) -> bool {
+        let p = self.p();
+        p.take_line_due() || (self.schedtick().is_multiple_of(INJECTOR_EVERY) && p.claim_line_turn())
     }
 
     /// Gives the P to the first M in line, whose poll waits for it. False: the runtime closes.

@@ -11,7 +11,8 @@
 //!     between a foreign spawn's `State::spawn` and its look at `closing`. If the sweep's end is first, the
 //!     spawn sees `closing` and cancels its task itself. If the spawn's is first, the sweep finds the slot
 //!     in use; a page carved later comes after the sweep's lock, and its spawn sees `closing`.
-//! E3. The sweep ends only when it has seen no task QUEUED and none IDLE. One that is RUNNING is left to
+//! E3. Drops of futures run on the thread that sweeps: the one that shuts down, the last M, or the one whose thread
+//!     start was refused at that very moment. The sweep ends only when it has seen no task QUEUED and none IDLE. One that is RUNNING is left to
 //!     its M, which has to deal with it: `execute` cancels it if it goes IDLE, `turn` if it is queued. An M
 //!     that does not see `closing` at that moment sees it at its next turn, and the last M sweeps again.
 //! E4. Whoever gives a P up while the runtime closes has cancelled what was in its queues.
@@ -109,8 +110,9 @@ impl Shared {
         if waiting.is_some_and(|_waiting| self.wait_for_threads(deadline)) {
             return Ok(());
         }
-        // Out of time, or E5. Some polls may have returned since the first look.
-        Err(ShutdownTimeout { late: self.as_current(false, || self.sweep()) })
+        // Out of time, or E5. Some polls may have returned since the first look; their threads are ending.
+        let late = self.as_current(false, || self.sweep());
+        if late.is_empty() { Ok(()) } else { Err(ShutdownTimeout { late }) }
     }
 
     /// Waits until every M's thread has ended, or until `deadline`; says which.

@@ -81,6 +81,108 @@ fn once_threads_are_to_be_had_again_the_next_submit_starts_one_and_it_serves_all
     shared.shut_down(None).unwrap();
 }
 
+/// Each refusal used to take an idle P out of the count, until no submit tried again.
+#[test]
+fn refusals_do_not_use_up_the_idle_ps() {
+    let shared = Shared::start(config(2, 10, false)).unwrap();
+    shared.refuse_threads.store(true, SeqCst);
+    let (entered, begun) = channel();
+    let (gate, opened) = channel::<()>();
+    let stuck = spawn(&shared, async move {
+        entered.send(()).unwrap();
+        opened.recv().unwrap();
+    });
+    begun.recv().unwrap();
+    let waiting: Vec<_> = (0..10).map(|_| spawn(&shared, async {})).collect();
+    until(|| shared.failed_starts.get() > 0);
+    shared.refuse_threads.store(false, SeqCst);
+    let next = spawn(&shared, async {});
+    until(|| next.is_finished() && waiting.iter().all(crate::task::JoinHandle::is_finished));
+    gate.send(()).unwrap();
+    block_on::block_on(&shared, stuck).unwrap();
+    shared.shut_down(None).unwrap();
+}
+
+/// At the limit of threads, a P's tasks used to wait for an M that stops; one that yields for ever does not.
+#[test]
+fn at_the_limit_of_threads_the_ms_that_run_serve_everybody() {
+    let shared = Shared::start(config(2, 3, false)).unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let (entered, begun) = channel();
+    let (gate, opened) = channel::<()>();
+    let blocked = spawn(&shared, {
+        let shared = Arc::clone(&shared);
+        async move {
+            block_on::block_on(&shared, async move {
+                entered.send(()).unwrap();
+                opened.recv().unwrap();
+            });
+        }
+    });
+    begun.recv().unwrap();
+    let yielders: Vec<_> = (0..2)
+        .map(|_| {
+            let over = Arc::clone(&over);
+            spawn(&shared, async move {
+                while !over.load(SeqCst) {
+                    crate::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    let parent = spawn(&shared, {
+        let shared = Arc::clone(&shared);
+        async move {
+            let children: Vec<_> = (0..20).map(|_| spawn(&shared, async {})).collect();
+            block_on::block_on(&shared, async move {
+                for child in children {
+                    child.await.unwrap();
+                }
+            });
+        }
+    });
+    block_on::block_on(&shared, parent).unwrap();
+    over.store(true, SeqCst);
+    gate.send(()).unwrap();
+    for task in yielders.into_iter().chain([blocked]) {
+        block_on::block_on(&shared, task).unwrap();
+    }
+    shared.shut_down(None).unwrap();
+}
+
+/// Ms that come back to the line again and again share the P with a task in the ring.
+#[test]
+fn the_line_does_not_starve_the_ring() {
+    let shared = Shared::start(config(1, 10_000, false)).unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let yields = Arc::new(Counter::default());
+    let yielder = spawn(&shared, {
+        let (over, yields) = (Arc::clone(&over), Arc::clone(&yields));
+        async move {
+            while !over.load(SeqCst) {
+                yields.add(1);
+                crate::yield_now().await;
+            }
+        }
+    });
+    let nesters: Vec<_> = (0..20)
+        .map(|_| {
+            let (shared, over) = (Arc::clone(&shared), Arc::clone(&over));
+            spawn(&shared.clone(), async move {
+                while !over.load(SeqCst) {
+                    block_on::block_on(&shared, async {});
+                }
+            })
+        })
+        .collect();
+    until(|| yields.get() > 1_000);
+    over.store(true, SeqCst);
+    for task in nesters.into_iter().chain([yielder]) {
+        block_on::block_on(&shared, task).unwrap();
+    }
+    shared.shut_down(None).unwrap();
+}
+
 #[test]
 fn a_shutdown_beside_refused_threads_ends() {
     for _ in 0..200 {
@@ -149,7 +251,9 @@ fn an_m_and_a_revoker_never_own_the_p_together() {
             loop {
                 lease.leave(); // a poll
                 polls += 1;
-                if polls.is_multiple_of(64) {
+                // Most polls are over at once, so that the two meet often; some last, so that the revoker wins.
+                if polls.is_multiple_of(32) {
+                    (0..100).for_each(|_| std::hint::spin_loop());
                     std::thread::yield_now();
                 }
                 {
