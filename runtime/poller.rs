@@ -2,7 +2,7 @@
 //!
 //! Go counterpart: `netpoll`, `netpollBreak` (`netpoll_epoll.go`).
 //!
-//! O1. One M at a time waits; who that is, `sched/machine.rs` decides.
+//! O1. One M at a time waits; who that is, `Machine::sleep` decides.
 //! O2. `break_wait` before `wait` is not lost: the next wait returns at once.
 //!
 //! Absent: sockets and timers, which will replace the body of [`ParkPoller`] and nothing else.

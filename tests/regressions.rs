@@ -160,7 +160,7 @@ fn a_block_on_nested_in_a_loop_under_revocation_loses_no_p_and_doubles_none() {
 /// An M had waited in line; then the P was given up with work in its queue, no other M was to be had, and so it was
 /// owed one, which only an M that stops would have taken.
 #[test]
-fn a_p_that_no_m_can_be_started_for_goes_to_the_m_that_waits_in_line() {
+fn a_p_given_up_with_work_goes_to_the_m_that_waits_in_line() {
     let _watch = watch();
     for _ in 0..sized(20, 200) {
         let rt = Runtime::builder().procs(1).max_threads(2).build().unwrap();
@@ -190,7 +190,7 @@ fn a_p_that_no_m_can_be_started_for_goes_to_the_m_that_waits_in_line() {
         });
         rt.block_on(gives_up).unwrap();
         rt.block_on(in_line).unwrap();
-        assert!(rt.metrics().failed_starts > 0 || common::revoking(), "{:?}", rt.metrics());
+        assert!(rt.metrics().handoffs >= 2 || common::revoking(), "{:?}", rt.metrics());
     }
 }
 

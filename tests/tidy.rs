@@ -48,6 +48,7 @@ const FLOORS: &[(u8, &str)] = &[
     (4, "runtime/sched/idle.rs"),
     (4, "runtime/sched/ids.rs"),
     (4, "runtime/sched/lease.rs"),
+    (4, "runtime/sched/lists.rs"),
     (4, "runtime/sched/machine.rs"),
     (4, "runtime/sched/mod.rs"),
     (4, "runtime/sched/processor.rs"),
@@ -55,6 +56,7 @@ const FLOORS: &[(u8, &str)] = &[
     (4, "runtime/sched/revoker.rs"),
     (4, "runtime/sched/schedule.rs"),
     (4, "runtime/sched/shutdown.rs"),
+    (4, "runtime/sched/tally.rs"),
     (4, "runtime/sched/yield_now.rs"),
     // 5: what tasks use
     (5, "runtime/chan/blocking.rs"),

@@ -1,6 +1,6 @@
 //! What loom sees: the lock-free parts, each compiled by itself with loom's atomics.
 //!
-//! `RUSTFLAGS="--cfg gmprt_loom" cargo test --release --lib loom` runs the models. Each part's models are
+//! `RUSTFLAGS="--cfg gmprt_loom" cargo test --release --lib` runs the models. Each part's models are
 //! its child module, so that they reach its insides; each has canaries, which take a fence or an ordering
 //! away (`sys::primitive::weaken`), or put a wrong rule in the place of a right one, and must then fail.
 //!

@@ -23,7 +23,7 @@
 //! that hands its P over whenever it readies a task; a wake for each submitted task. Each makes threads
 //! sleep and wake in the busiest of times.
 //!
-//! Absent: the lists of idle Ps and Ms (`machine.rs`); this file only counts.
+//! Absent: the lists of idle Ps and Ms (`lists.rs`); this file only counts.
 
 use crate::sys::primitive::{
     AtomicOrdering::{AcqRel, Relaxed, SeqCst},

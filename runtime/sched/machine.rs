@@ -1,43 +1,32 @@
-//! An M: an OS thread that runs tasks while it holds a P; and the lists of what is idle.
+//! An M: an OS thread that runs tasks while it holds a P.
 //!
-//! Go counterpart: `type m` (`runtime2.go`), `startm`, `stopm`, `newm`, `mget`, `mput`, `pidleget`,
-//! `pidleput` (`proc.go`).
+//! Go counterpart: `type m` (`runtime2.go`), `mstart` (`proc.go`).
 //!
 //! ```text
-//!   start_m: M in line whose turn it is? ── yes ─▶ P into its inbox, unpark
-//!               └─ no: idle M? ── yes ─▶ the same
-//!                         └─ no: below max_threads? ── yes ─▶ a new thread
-//!                                    └─ no, or none to be had ─▶ P's tasks to the injector, P idle
-//!   stop_m:  work in the injector and a P idle? take it · else onto the idle list, sleep until given a P
+//!   thread: main ─▶ schedule::run ⇄ sleep (parker, or the poller's seat) ─▶ m_ended
+//!   inbox:  empty ──(who takes the M off a list fills it)──▶ a P ──(the M, awake)──▶ empty
 //! ```
 //!
-//! M1. `Lists` is guarded by one mutex (Go: `sched.lock`); user code never runs under it, and no other lock
-//!     but an inbox is taken inside it.
-//! M2. A P on `idle_ps` has empty queues: its last holder found them so, or its tasks were moved to the
-//!     injector because no M could be had (`no_m_for`). There every M that runs looks at each 61st tick.
-//! M3. An M on `idle_ms` sleeps or is about to, and its inbox is empty; whoever takes it off the list
-//!     fills the inbox, or has set `closing`, and then wakes it. Its thread takes nothing off a list.
-//! M4. `start_m` starts a thread only if no M is idle, and if the line has had its turn.
+//! K1. An M's inbox is filled by whoever took the M off a list, before it wakes the M (lists.rs, M3).
+//! K2. One M at a time sleeps in the poller (poller.rs, O1); `wake` reaches it there and in its parker.
+//! K3. Only the M itself pins its thread, to the core of a P in its hand; it un-pins itself before it sleeps
+//!     or blocks, and a revoker does while it takes the P.
 //!
-//! Absent: the end of an M that has been idle for long, and the retry of a failed start by the clock: the next
-//! submit tries again, and the next M that would stop looks.
+//! Absent: the lists of what is idle, and the start of threads (`lists.rs`).
 
 use super::idle::Spinning;
-use super::ids::{MachineId, ProcessorId};
+use super::ids::MachineId;
 use super::lease::Lease;
 use super::processor::OwnedP;
 use super::{Shared, schedule};
 use crate::poller::Poller;
 use crate::sys::affinity::{Tid, pin_to, process_mask};
 use crate::sys::parker::Parker;
-use std::collections::VecDeque;
-use std::io;
 use std::sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::thread::{self, JoinHandle};
 
 /// A P for an M, and with it, perhaps, the duty to look for work.
 pub(crate) struct Assignment {
@@ -49,7 +38,7 @@ pub(crate) struct Assignment {
 pub(crate) struct Machine {
     pub(crate) id: MachineId,
     pub(crate) lease: Lease,
-    parker: Parker,
+    pub(super) parker: Parker,
     inbox: Mutex<Option<Assignment>>,
     tid: OnceLock<Tid>,
     pinned: AtomicBool,
@@ -60,7 +49,7 @@ pub(crate) struct Machine {
 static LAST_M: AtomicU32 = AtomicU32::new(0);
 
 impl Machine {
-    fn new(parker: Parker) -> Self {
+    pub(super) fn new(parker: Parker) -> Self {
         Self {
             // Ordering: Relaxed; ids need only differ.
             id: MachineId(LAST_M.fetch_add(1, Relaxed).wrapping_add(1).max(1)), // 0 is nobody
@@ -118,7 +107,7 @@ impl Machine {
         }
     }
 
-    fn lock_inbox(&self) -> MutexGuard<'_, Option<Assignment>> {
+    pub(super) fn lock_inbox(&self) -> MutexGuard<'_, Option<Assignment>> {
         self.inbox.lock().expect("nothing panics under an inbox lock")
     }
 
@@ -133,7 +122,7 @@ impl Machine {
     }
 
     /// Sleeps until woken, in the poller if nobody else is there.
-    fn sleep(&self, shared: &Shared) {
+    pub(super) fn sleep(&self, shared: &Shared) {
         // Ordering: AcqRel; one M at a time has the seat (poller.rs, O1).
         if !shared.poller_taken.swap(true, AcqRel) {
             // Ordering: Release; pairs with the Acquire load in `wake`, which see.
@@ -151,244 +140,9 @@ impl Machine {
     }
 }
 
-/// What is idle, waits in line or is owed (M1).
-pub(crate) struct Lists {
-    idle_ps: Vec<OwnedP>,
-    idle_ms: Vec<Arc<Machine>>,
-    /// Ms whose poll goes on only with a P: they return from declared blocking.
-    pub(super) line: VecDeque<Arc<Machine>>,
-    /// Threads of the runtime, idle or not.
-    pub(super) threads: usize,
-    /// Their handles, to be joined at the end.
-    pub(super) handles: Vec<JoinHandle<()>>,
-    pub(super) closing: bool,
-    /// The last thread has ended and swept up.
-    pub(super) ended: bool,
-}
-
-impl Lists {
-    pub(crate) fn new(idle_ps: Vec<OwnedP>) -> Self {
-        Self {
-            idle_ps,
-            idle_ms: Vec::new(),
-            line: VecDeque::new(),
-            threads: 0,
-            handles: Vec::new(),
-            closing: false,
-            ended: false,
-        }
-    }
-
-    /// An idle P, if there is one; Go: `pidleget`.
-    pub(crate) fn take_idle_p(&mut self, shared: &Shared) -> Option<OwnedP> {
-        let p = self.idle_ps.pop()?;
-        shared.census.p_taken();
-        Some(p)
-    }
-
-    /// The P `wanted` if it is idle, else any that is.
-    pub(crate) fn take_idle_p_like(&mut self, shared: &Shared, wanted: ProcessorId) -> Option<OwnedP> {
-        let at = self.idle_ps.iter().position(|p| p.id == wanted);
-        let p = match at {
-            Some(at) => self.idle_ps.swap_remove(at),
-            None => self.idle_ps.pop()?,
-        };
-        shared.census.p_taken();
-        Some(p)
-    }
-
-    /// A P without work: to the first M in line (the M is returned, to be woken), else onto the idle list.
-    pub(crate) fn release_p(&mut self, shared: &Shared, p: OwnedP) -> Option<Arc<Machine>> {
-        if let Some(m) = self.line.pop_front() {
-            shared.line_len.store(self.line.len(), Relaxed); // Ordering: Relaxed; a hint, set under the lock
-            *m.lock_inbox() = Some(Assignment { p, spinning: None });
-            return Some(m);
-        }
-        self.idle_ps.push(p);
-        shared.census.p_idle();
-        None
-    }
-
-    /// Whether a P given to `start_m` now would get an M, if a thread can be started.
-    pub(super) fn could_start(&self, shared: &Shared) -> bool {
-        !self.idle_ms.is_empty() || self.threads < shared.config.max_threads
-    }
-
-    /// The last of the scheduler is going away: the rights to its Ps end with it.
-    pub(super) fn forget_ps(&mut self) {
-        self.idle_ps.drain(..).for_each(OwnedP::forget);
-    }
-
-    /// Threads, and those asleep: for people.
-    pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.threads, self.idle_ms.len())
-    }
-}
-
-/// Where a P went that was to be given an M.
-enum Start {
-    Wake(Arc<Machine>),
-    Thread(Assignment),
-    Nobody,
-}
-
-impl Shared {
-    pub(crate) fn lists(&self) -> MutexGuard<'_, Lists> {
-        self.lists.lock().expect("nothing panics under the lists' lock")
-    }
-
-    /// Gives `p` an M: one in line, an idle one, or a new thread. Go: `startm`.
-    #[doc(alias = "startm")]
-    pub(crate) fn start_m(self: &Arc<Self>, p: OwnedP, spinning: Option<Spinning>) {
-        let start = {
-            let mut lists = self.lists();
-            if spinning.is_none() && !lists.line.is_empty() && p.claim_line_turn() {
-                let m = lists.release_p(self, p).expect("somebody is in line");
-                drop(lists);
-                return m.wake(self);
-            }
-            match lists.idle_ms.pop() {
-                Some(m) => {
-                    *m.lock_inbox() = Some(Assignment { p, spinning });
-                    Start::Wake(m)
-                }
-                None if lists.threads < self.config.max_threads && !lists.closing => {
-                    lists.threads += 1;
-                    Start::Thread(Assignment { p, spinning })
-                }
-                None => self.no_m_for(&mut lists, p, spinning),
-            }
-        };
-        match start {
-            Start::Wake(m) => m.wake(self),
-            Start::Thread(assignment) => {
-                if let Err((_, Some(Assignment { p, spinning }))) = self.new_m(Some(assignment)) {
-                    let start = self.no_m_for(&mut self.lists(), p, spinning);
-                    if let Start::Wake(m) = start {
-                        m.wake(self);
-                    }
-                    self.m_ended(); // it was counted, and is not
-                }
-            }
-            Start::Nobody => {}
-        }
-    }
-
-    /// No thread can be started for a P with work: it goes to an M that has become idle meanwhile, or to the
-    /// first in line. Without either, its tasks go to the injector, where any M that runs finds them, and the
-    /// P to the idle list, so that the next submit tries again.
-    fn no_m_for(&self, lists: &mut Lists, p: OwnedP, spinning: Option<Spinning>) -> Start {
-        if !lists.closing {
-            self.failed_starts.add_shared(1);
-        }
-        if let Some(m) = lists.idle_ms.pop() {
-            *m.lock_inbox() = Some(Assignment { p, spinning });
-            return Start::Wake(m);
-        }
-        // Whether it was the last spinner does not matter: there is no M to be woken in its stead.
-        let _ = spinning.map(|spinning| spinning.give_up(&self.census));
-        if lists.line.is_empty() {
-            p.plunder(|task| self.injector.push(task.into_raw()));
-        }
-        match lists.release_p(self, p) {
-            Some(m) => Start::Wake(m),
-            None => Start::Nobody,
-        }
-    }
-
-    /// Starts a thread, counted already, with `first` to do. Gives `first` back if there is none to be had.
-    #[doc(alias = "newm")]
-    pub(crate) fn new_m(
-        self: &Arc<Self>,
-        first: Option<Assignment>,
-    ) -> Result<(), (io::Error, Option<Assignment>)> {
-        let m = Arc::new(Machine::new(Parker::default()));
-        *m.lock_inbox() = first;
-        let (shared, own) = (Arc::clone(self), Arc::clone(&m));
-        let spawn = thread::Builder::new().name(format!("{}-m{}", self.config.thread_name, m.id.0));
-        let refused = self.refuses_threads().then(|| io::Error::from(io::ErrorKind::WouldBlock));
-        let outcome = match refused {
-            Some(error) => Err(error),
-            None => spawn.spawn(move || own.main(shared)),
-        };
-        match outcome {
-            Ok(handle) => {
-                let mut lists = self.lists();
-                if !lists.ended {
-                    lists.handles.push(handle);
-                }
-                Ok(())
-            }
-            Err(error) => Err((error, m.lock_inbox().take())),
-        }
-    }
-
-    /// The M has no P: sleeps until it gets one. `None`: the runtime closes. Go: `stopm`.
-    #[doc(alias = "stopm")]
-    pub(crate) fn stop_m(&self, m: &Arc<Machine>) -> Option<Assignment> {
-        m.unpin();
-        {
-            let mut lists = self.lists();
-            if lists.closing {
-                return None;
-            }
-            // Under the lock: what `no_m_for` puts into the injector after this, it puts there with us idle.
-            if self.injector.len() > 0
-                && let Some(p) = lists.take_idle_p(self)
-            {
-                return Some(Assignment { p, spinning: None });
-            }
-            lists.idle_ms.push(Arc::clone(m));
-        }
-        m.sleep(self);
-        m.lock_inbox().take() // empty: woken by `wake_all`
-    }
-
-    /// A P is idle and nobody looks for work: wakes an M to look. Go: `wakep`.
-    #[doc(alias = "wakep")]
-    #[cold]
-    pub(crate) fn wake_p(self: &Arc<Self>) {
-        let Some(spinning) = self.census.claim_wake() else { return };
-        let mut lists = self.lists();
-        let Some(p) = lists.take_idle_p(self) else {
-            // All Ps are busy. Under the lock, so that one which goes idle after this does so with nobody
-            // spinning: a submitter then wakes it, and one before that is seen by its last look.
-            let _last = spinning.give_up(&self.census);
-            return;
-        };
-        drop(lists);
-        self.start_m(p, Some(spinning));
-    }
-
-    /// Shutdown: every sleeping M and every M in line goes on without a P.
-    pub(super) fn wake_all(&self, lists: &mut Lists) -> Vec<Arc<Machine>> {
-        let mut ms = std::mem::take(&mut lists.idle_ms);
-        ms.extend(lists.line.drain(..));
-        self.line_len.store(0, Relaxed); // Ordering: Relaxed; a hint, set under the lock
-        ms
-    }
-
-    /// Waits in line for a P (rule 6). `None`: the runtime closes.
-    pub(super) fn wait_in_line(&self, m: &Arc<Machine>) -> Option<OwnedP> {
-        {
-            let mut lists = self.lists();
-            if let Some(p) = lists.take_idle_p(self) {
-                return Some(p);
-            }
-            if lists.closing {
-                return None;
-            }
-            lists.line.push_back(Arc::clone(m));
-            self.line_len.store(lists.line.len(), Relaxed); // Ordering: Relaxed; as above
-        }
-        m.parker.park();
-        m.lock_inbox().take().map(|assignment| assignment.p)
-    }
-}
-
 impl Machine {
     /// The thread of an M, from its start to its end. Go: `mstart`.
-    fn main(self: Arc<Self>, shared: Arc<Shared>) {
+    pub(super) fn main(self: Arc<Self>, shared: Arc<Shared>) {
         self.parker.adopt();
         self.tid.get_or_init(Tid::current);
         // The thread that started us may be pinned, and passed its mask on.

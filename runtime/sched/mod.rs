@@ -5,13 +5,14 @@
 //! ```text
 //!   ready.rs      spawn and wake put a task into a P's queue or the injector, and wake an M if need be
 //!   schedule.rs   the M's loop: find a task (policy/find.rs), lend the P to it, poll it
-//!   machine.rs    Ms and the lists of what is idle          idle.rs    who spins, who may sleep
+//!   lists.rs      what is idle, and who starts or wakes it    idle.rs    who spins, who may sleep
+//!   machine.rs    the M
 //!   processor.rs  the P                                     lease.rs   who may touch a P during a poll
 //!   blocking.rs   a P changes hands: handoff, the ladder    revoker.rs takes Ps away, for tests
 //!   block_on.rs   a thread that is not an M runs a future   shutdown.rs the end
 //! ```
 //!
-//! Lock order: `lists` (machine.rs) before an M's inbox; the slab's `foreign` before its `depot`; all others (the
+//! Lock order: `lists` (lists.rs) before an M's inbox; the slab's `foreign` before its `depot`; all others (the
 //! poller's, the revoker's, shutdown's `WAITING`) are leaves. None is held while user code runs, a thread is
 //! started, or an M is woken.
 //!
@@ -25,6 +26,7 @@ pub(crate) mod current;
 pub(crate) mod idle;
 pub(crate) mod ids;
 pub(crate) mod lease;
+pub(crate) mod lists;
 pub(crate) mod machine;
 #[expect(unsafe_code, reason = "who owns a P may use its cells")]
 pub(crate) mod processor;
@@ -33,6 +35,7 @@ pub(crate) mod ready;
 pub(crate) mod revoker;
 pub(crate) mod schedule;
 pub(crate) mod shutdown;
+mod tally;
 #[cfg(test)]
 mod tests;
 pub(crate) mod yield_now;
@@ -48,7 +51,7 @@ use crate::queue::injector::Injector;
 use crate::queue::victims::Victims;
 use crate::sys::counter::Counter;
 use idle::Census;
-use machine::Lists;
+use lists::Lists;
 use processor::Processor;
 use revoker::Revoker;
 use std::io;

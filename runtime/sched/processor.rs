@@ -20,6 +20,7 @@
 use super::chain::Chain;
 use super::ids::ProcessorId;
 use super::lease::Won;
+use super::tally::Tally;
 use crate::cell::raw::Header;
 use crate::cell::slab::{FreeSlots, Slab, Slot};
 use crate::cell::{Queued, TaskId};
@@ -27,7 +28,6 @@ use crate::policy::tuning::{ID_BATCH, RUNNEXT_BACKOFF};
 use crate::queue::injector::Injector;
 use crate::queue::ring::{Full, Ring};
 use crate::queue::victims::next_random;
-use crate::sys::counter::Counter;
 use crate::sys::primitive::AtomicOrdering::{AcqRel, Acquire, Relaxed};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
@@ -36,20 +36,6 @@ use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 use std::time::Instant;
-
-/// What a P has done, for `metrics()`.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    /// Polls begun on it; a revoker also tells by this whether a poll has moved on.
-    pub(crate) polls: Counter,
-    /// Polls that did not inherit their predecessor's time slice.
-    pub(crate) schedtick: Counter,
-    pub(crate) spawned: Counter,
-    pub(crate) steals: Counter,
-    pub(crate) stolen: Counter,
-    pub(crate) overflows: Counter,
-    pub(crate) injector_takes: Counter,
-}
 
 /// A P, as every thread sees it.
 pub(crate) struct Processor {
@@ -174,11 +160,6 @@ impl Processor {
         unsafe { self.mint() }
     }
 
-    /// Whether an M holds it.
-    pub(crate) fn is_held(&self) -> bool {
-        self.holder() != 0
-    }
-
     /// The number of the M that holds it; 0: none.
     pub(crate) fn holder(&self) -> u32 {
         // Ordering: Relaxed; a guess, which the lease's word confirms where it matters.
@@ -217,7 +198,7 @@ impl Processor {
         if task.is_null() {
             return None;
         }
-        if self.is_held() {
+        if self.holder() != 0 {
             let begun = Instant::now();
             while begun.elapsed() < RUNNEXT_BACKOFF {
                 std::hint::spin_loop();

@@ -19,7 +19,7 @@
 
 use super::current::{self, with_p};
 use super::idle::Census;
-use super::machine::Lists;
+use super::lists::Lists;
 use super::processor::{Processor, fresh_ids};
 use super::revoker::Revoker;
 use super::{Config, Retakes, Shared};
