@@ -8,7 +8,7 @@
 //! answer comes anywhere in the poll or after it.
 //!
 //! G1. One thread per runtime revokes (lease.rs, X3), and only where an M for the P is likely to be had. That
-//!     is a look and no reservation: the P may end up owed. sysmon will have to reserve.
+//!     is a look and no reservation: the P may end up idle, its tasks in the injector. sysmon will have to reserve.
 //! G2. The P that it wins is minted anew and handed over; the M whose it was forgets it (processor.rs, P1).
 //!
 //! Absent: a judgment whether the M deserved it. That is sysmon's.

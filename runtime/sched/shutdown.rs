@@ -202,7 +202,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // Nobody has a handle, an M or a context any more: every P is idle or owed, and every task over.
+        // Nobody has a handle, an M or a context any more: every P is idle, and every task over.
         self.lists.get_mut().expect("nothing panics under the lists' lock").forget_ps();
         for p in &mut self.procs {
             p.flush_slots(&self.slab);
