@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Signal, threads_named, until, watch};
+use common::{Gate, Signal, revoking, threads_named, watch};
 use gmprt::Runtime;
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -57,18 +57,32 @@ fn the_threads_of_an_idle_runtime_are_never_woken() {
         work.into_iter().for_each(|task| rt.block_on(task).unwrap());
         (0..100).for_each(|_| drop(rt.spawn(pending::<()>())));
     }
-    let signal = Signal::default();
+    let (signal, polled) = (Signal::default(), Gate::default());
     thread::scope(|scope| {
         // A caller of block_on that waits sleeps too.
         let waiting = thread::Builder::new().name(format!("{NAME}-caller"));
-        waiting.spawn_scoped(scope, || runtimes[0].block_on(signal.wait())).unwrap();
-        until(|| runtimes.iter().all(is_idle) && switches().is_some());
-        let threads: usize = runtimes.iter().map(|rt| rt.metrics().threads).sum();
-        let before = switches().expect("they slept a moment ago");
-        assert!(before.len() > threads, "each has its thread, and there is the caller");
+        let future = async {
+            polled.open();
+            signal.wait().await;
+        };
+        waiting.spawn_scoped(scope, || runtimes[0].block_on(future)).unwrap();
+        polled.wait();
+        let before = loop {
+            // Its P is idle again: what is left for the caller to do is to sleep.
+            if runtimes.iter().all(is_idle)
+                && let Some(switches) = switches()
+            {
+                break switches;
+            }
+            thread::yield_now();
+        };
+        let ms: usize = runtimes.iter().map(|rt| rt.metrics().threads).sum();
+        let revokers = if revoking() { runtimes.len() } else { 0 };
+        let threads = before.len();
         thread::sleep(Duration::from_secs(if long { 10 } else { 2 })); // sleep: being idle is what is tested
         let after = switches();
         signal.set(); // before a failure could leave its thread waiting
+        assert_eq!(threads, ms + revokers + 1, "each M was looked at, and the caller");
         assert_eq!(after, Some(before), "wakeups in an idle runtime");
     });
     for rt in &runtimes {
