@@ -319,3 +319,45 @@ fn a_waker_whose_clone_panics_leaves_the_handle_whole() {
         rt.block_on(handle).unwrap();
     }
 }
+
+/// Wakes when the thread that it lives on ends, and asks who and where it is.
+struct LastWord(Waker, mpsc::Sender<Option<gmprt::task::TaskId>>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        self.0.wake_by_ref();
+        let _ = self.1.send(gmprt::task::id());
+    }
+}
+
+thread_local! {
+    static LAST_WORD: std::cell::RefCell<Option<LastWord>> = const { std::cell::RefCell::new(None) };
+}
+
+#[test]
+fn a_destructor_of_a_thread_local_of_an_m_wakes_a_task_of_another_runtime() {
+    let _watch = watch();
+    let other = runtime(1);
+    let said_so = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (give, waker) = mpsc::channel();
+    let look = Arc::clone(&said_so);
+    let woken = other.spawn(async move {
+        give.send(own_waker().await).unwrap();
+        let heard = |_: &mut Context<'_>| match look.load(std::sync::atomic::Ordering::SeqCst) {
+            true => Poll::Ready(()),
+            false => Poll::Pending, // nobody else wakes it
+        };
+        poll_fn(heard).await;
+    });
+    let waker = waker.recv().unwrap();
+    let (say, said) = mpsc::channel();
+    let rt = runtime(1);
+    let task = rt.spawn(async move {
+        LAST_WORD.with(|last| *last.borrow_mut() = Some(LastWord(waker, say)));
+    });
+    rt.block_on(task).unwrap();
+    said_so.store(true, std::sync::atomic::Ordering::SeqCst);
+    drop(rt); // its M ends, and its thread-locals with it
+    assert_eq!(said.recv().unwrap(), None, "an M that has left its loop is nobody");
+    other.block_on(woken).unwrap();
+}
