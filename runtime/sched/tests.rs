@@ -4,7 +4,7 @@
 
 use super::*;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 
 fn config(procs: usize, max_threads: usize, refuse_threads: bool) -> Config {
     Config {
@@ -24,6 +24,18 @@ where
     shared.spawn(std::panic::Location::caller(), future)
 }
 
+/// A task whose poll keeps its M until the gate is opened by a message; it has begun.
+fn stuck(shared: &Arc<Shared>) -> (crate::task::JoinHandle<()>, Sender<()>) {
+    let (entered, begun) = channel();
+    let (gate, opened) = channel();
+    let task = spawn(shared, async move {
+        entered.send(()).unwrap();
+        opened.recv().unwrap();
+    });
+    begun.recv().unwrap();
+    (task, gate)
+}
+
 /// Waits until `done` holds; the test runner's limit is the watchdog.
 fn until(done: impl Fn() -> bool) {
     while !done() {
@@ -41,13 +53,7 @@ fn no_thread_at_build_is_an_error() {
 fn without_threads_work_waits_for_the_m_there_is() {
     let shared = Shared::start(config(4, 10, false)).unwrap();
     shared.refuse_threads.store(true, SeqCst);
-    let (entered, begun) = channel();
-    let (gate, opened) = channel::<()>();
-    let first = spawn(&shared, async move {
-        entered.send(()).unwrap();
-        opened.recv().unwrap(); // the one M is in this poll
-    });
-    begun.recv().unwrap();
+    let (first, gate) = stuck(&shared);
     let rest: Vec<_> = (0..100u64).map(|n| spawn(&shared, async move { n })).collect();
     until(|| shared.failed_starts.get() > 0);
     assert!(rest.iter().all(|task| !task.is_finished()), "nobody is there to run them");
@@ -63,13 +69,7 @@ fn without_threads_work_waits_for_the_m_there_is() {
 fn once_threads_are_to_be_had_again_the_next_submit_starts_one_and_it_serves_all() {
     let shared = Shared::start(config(3, 10, false)).unwrap();
     shared.refuse_threads.store(true, SeqCst);
-    let (entered, begun) = channel();
-    let (gate, opened) = channel::<()>();
-    let stuck = spawn(&shared, async move {
-        entered.send(()).unwrap();
-        opened.recv().unwrap();
-    });
-    begun.recv().unwrap();
+    let (stuck, gate) = stuck(&shared);
     let waiting = spawn(&shared, async {});
     until(|| shared.failed_starts.get() > 0);
     shared.refuse_threads.store(false, SeqCst);
@@ -86,13 +86,7 @@ fn once_threads_are_to_be_had_again_the_next_submit_starts_one_and_it_serves_all
 fn refusals_do_not_use_up_the_idle_ps() {
     let shared = Shared::start(config(2, 10, false)).unwrap();
     shared.refuse_threads.store(true, SeqCst);
-    let (entered, begun) = channel();
-    let (gate, opened) = channel::<()>();
-    let stuck = spawn(&shared, async move {
-        entered.send(()).unwrap();
-        opened.recv().unwrap();
-    });
-    begun.recv().unwrap();
+    let (stuck, gate) = stuck(&shared);
     let waiting: Vec<_> = (0..10).map(|_| spawn(&shared, async {})).collect();
     until(|| shared.failed_starts.get() > 0);
     shared.refuse_threads.store(false, SeqCst);
