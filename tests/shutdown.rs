@@ -5,37 +5,15 @@
 mod common;
 
 use common::{
-    Count, Gate, OnDrop, Signal, own_waker, poll_once, runtime, sized, threads_named, until, watch,
+    Count, Gate, OnDrop, Signal, own_waker, poll_once, runtime, sized, stuck, threads_named, until,
+    until_closing, watch,
 };
-use gmprt::{Handle, Runtime};
+use gmprt::Runtime;
 use std::future::{pending, ready};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 use std::thread;
-
-/// Waits until a spawn on the runtime of `handle` is refused: its shutdown has begun.
-fn until_closing(handle: &Handle) {
-    until(|| {
-        let mut refused = handle.spawn(ready(()));
-        until(|| refused.is_finished());
-        matches!(poll_once(&mut refused), Poll::Ready(Err(error)) if error.is_cancelled())
-    });
-}
-
-/// A task whose poll lasts until the gate opens; it says when it has begun.
-fn stuck(rt: &Runtime, drops: &Count) -> (gmprt::task::JoinHandle<u8>, Gate) {
-    let (gate, entered, guard) = (Gate::default(), Gate::default(), drops.on_drop());
-    let (inner, begun) = (gate.clone(), entered.clone());
-    let handle = rt.spawn(async move {
-        let _guard = guard;
-        begun.open();
-        inner.wait();
-        7
-    });
-    entered.wait();
-    (handle, gate)
-}
 
 // ---- what drop does to tasks ----
 

@@ -4,37 +4,13 @@
 
 mod common;
 
-use common::{Count, Gate, poll_once, runtime, threads_named, until, watch};
-use gmprt::{Handle, Runtime};
-use std::future::{pending, ready};
-use std::task::Poll;
+use common::{Count, Gate, runtime, stuck, threads_named, until, until_closing, watch};
+use gmprt::Runtime;
+use std::future::pending;
 use std::thread;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_millis(1);
-
-/// Waits until a spawn on the runtime of `handle` is refused: its shutdown has begun.
-fn until_closing(handle: &Handle) {
-    until(|| {
-        let mut refused = handle.spawn(ready(()));
-        until(|| refused.is_finished());
-        matches!(poll_once(&mut refused), Poll::Ready(Err(error)) if error.is_cancelled())
-    });
-}
-
-/// A task whose poll lasts until the gate opens; it says when it has begun.
-fn stuck(rt: &Runtime, drops: &Count) -> (gmprt::task::JoinHandle<u8>, Gate) {
-    let (gate, entered, guard) = (Gate::default(), Gate::default(), drops.on_drop());
-    let (inner, begun) = (gate.clone(), entered.clone());
-    let handle = rt.spawn(async move {
-        let _guard = guard;
-        begun.open();
-        inner.wait();
-        7
-    });
-    entered.wait();
-    (handle, gate)
-}
 
 #[test]
 fn shutdown_timeout_is_ok_when_all_polls_return() {

@@ -261,3 +261,26 @@ fn with_arguments(mut command: Command, test: &str) -> Command {
 pub(crate) fn is_child(test: &str) -> bool {
     std::env::var("GMPRT_TEST_CHILD").is_ok_and(|child| child == test)
 }
+
+/// Waits until a spawn on the runtime of `handle` is refused: its shutdown has begun.
+pub(crate) fn until_closing(handle: &gmprt::Handle) {
+    until(|| {
+        let mut refused = handle.spawn(std::future::ready(()));
+        until(|| refused.is_finished());
+        matches!(poll_once(&mut refused), Poll::Ready(Err(error)) if error.is_cancelled())
+    });
+}
+
+/// A task whose poll lasts until the gate opens; it says when it has begun.
+pub(crate) fn stuck(rt: &gmprt::Runtime, drops: &Count) -> (gmprt::task::JoinHandle<u8>, Gate) {
+    let (gate, entered, guard) = (Gate::default(), Gate::default(), drops.on_drop());
+    let (inner, begun) = (gate.clone(), entered.clone());
+    let handle = rt.spawn(async move {
+        let _guard = guard;
+        begun.open();
+        inner.wait();
+        7
+    });
+    entered.wait();
+    (handle, gate)
+}
