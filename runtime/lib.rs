@@ -49,13 +49,22 @@ pub(crate) mod queue;
 mod runtime;
 #[cfg(not(gmprt_loom))]
 pub(crate) mod sched;
+#[cfg(not(gmprt_loom))]
+mod spawn_blocking;
+
+#[cfg(not(gmprt_loom))]
+pub mod time;
+#[cfg(not(gmprt_loom))]
+pub(crate) mod timers;
 
 #[cfg(not(gmprt_loom))]
 pub use error::{ShutdownTimeout, UnhandledPanic};
 #[cfg(not(gmprt_loom))]
 pub use runtime::{Builder, Handle, Runtime, run};
 #[cfg(not(gmprt_loom))]
-pub use sched::{Affinity, spawn, yield_now::yield_now};
+pub use sched::{Affinity, block_in_place, spawn, yield_now::yield_now};
+#[cfg(not(gmprt_loom))]
+pub use spawn_blocking::spawn_blocking;
 
 /// Tasks: their handles, their ids, and who runs them.
 #[cfg(not(gmprt_loom))]

@@ -24,8 +24,14 @@ pub struct Metrics {
     pub injector_len: usize,
     /// Ps given up because their M declared that it would block.
     pub handoffs: u64,
-    /// Ps taken from an M inside a poll.
+    /// Ps taken from an M whose poll blocked without declaring it.
     pub retakes: u64,
+    /// Ps taken from an M that was in a declared block for longer than others could wait.
+    pub retakes_declared: u64,
+    /// Ps taken from an M whose poll computed for so long that others had to have their turn.
+    pub retakes_hogs: u64,
+    /// How often sysmon has looked at the Ps.
+    pub sysmon_rounds: u64,
     /// Times that no M could be had for a P: the limit, or the system, allowed no thread.
     pub failed_starts: u64,
 }
@@ -50,6 +56,10 @@ pub struct ProcessorMetrics {
     pub overflows: u64,
     /// Tasks that it took from the injector.
     pub injector_takes: u64,
+    /// Timers that it fired, whosever they were.
+    pub timers_fired: u64,
+    /// Timers among them that had been set on another P, which was busy or had nobody.
+    pub timers_stolen: u64,
     /// Tasks in its ring and `runnext`.
     pub queue_len: usize,
 }
@@ -71,6 +81,8 @@ impl Metrics {
                     stolen: p.tally.stolen.get(),
                     overflows: p.tally.overflows.get(),
                     injector_takes: p.tally.injector_takes.get(),
+                    timers_fired: p.tally.timers.get(),
+                    timers_stolen: p.tally.timers_stolen.get(),
                     queue_len: p.queue_len(),
                 })
                 .collect(),
@@ -81,6 +93,9 @@ impl Metrics {
             injector_len: shared.injector.len(),
             handoffs: shared.retakes.handed_off.get(),
             retakes: shared.retakes.revoked.get(),
+            retakes_declared: shared.retakes.declared.get(),
+            retakes_hogs: shared.retakes.hogs.get(),
+            sysmon_rounds: shared.sysmon_rounds(),
             failed_starts: shared.failed_starts.get(),
         }
     }

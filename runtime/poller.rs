@@ -2,18 +2,20 @@
 //!
 //! Go counterpart: `netpoll`, `netpollBreak` (`netpoll_epoll.go`).
 //!
-//! O1. One M at a time waits; who that is, `Machine::sleep` decides.
+//! O1. One M at a time waits; who that is, `sched/seat.rs` decides.
 //! O2. `break_wait` before `wait` is not lost: the next wait returns at once.
 //!
-//! Absent: sockets and timers, which will replace the body of [`ParkPoller`] and nothing else.
+//! Absent: sockets, which will replace the body of [`ParkPoller`] and nothing else; and the timers, of which the caller
+//! knows the earliest.
 
+use crate::sys::clock::{self, NEVER, Nanos};
 use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::Duration;
 
 /// Waits for the outside world.
 pub(crate) trait Poller: Send + Sync {
-    /// Blocks the calling thread until `until`, if given, or until `break_wait`; may return early.
-    fn wait(&self, until: Option<Instant>);
+    /// Blocks the calling thread until `until`, or until `break_wait`; may return early.
+    fn wait(&self, until: Nanos);
     /// Ends a wait in progress, or else the next one.
     fn break_wait(&self);
 }
@@ -32,20 +34,19 @@ impl ParkPoller {
 }
 
 impl Poller for ParkPoller {
-    fn wait(&self, until: Option<Instant>) {
+    fn wait(&self, until: Nanos) {
         let mut broken = self.lock();
         while !*broken {
-            match until {
-                None => broken = self.changed.wait(broken).expect("nothing panics under the poller's lock"),
-                Some(until) => {
-                    let now = Instant::now();
-                    if now >= until {
-                        return;
-                    }
-                    let waited = self.changed.wait_timeout(broken, until - now);
-                    broken = waited.expect("nothing panics under the poller's lock").0;
-                }
+            if until == NEVER {
+                broken = self.changed.wait(broken).expect("nothing panics under the poller's lock");
+                continue;
             }
+            let now = clock::now();
+            if now >= until {
+                return;
+            }
+            let waited = self.changed.wait_timeout(broken, Duration::from_nanos(until - now));
+            broken = waited.expect("nothing panics under the poller's lock").0;
         }
         *broken = false;
     }
@@ -59,21 +60,20 @@ impl Poller for ParkPoller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_break_before_the_wait_is_not_lost() {
         let poller = ParkPoller::default();
         poller.break_wait();
-        poller.wait(None);
-        poller.wait(Some(Instant::now()));
+        poller.wait(NEVER);
+        poller.wait(clock::now());
     }
 
     #[test]
     fn a_wait_ends_at_its_time_and_not_before() {
         let poller = ParkPoller::default();
-        let until = Instant::now() + Duration::from_millis(2);
-        poller.wait(Some(until));
-        assert!(Instant::now() >= until);
+        let until = clock::now() + 2_000_000;
+        poller.wait(until);
+        assert!(clock::now() >= until);
     }
 }

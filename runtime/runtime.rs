@@ -7,8 +7,9 @@
 use crate::cell::join::JoinHandle;
 use crate::error::{ShutdownTimeout, UnhandledPanic};
 use crate::metrics::Metrics;
-use crate::policy::tuning::{MAX_PROCS, MAX_THREADS};
+use crate::policy::tuning::{KEEP_ALIVE, MAX_BLOCKING, MAX_PROCS, MAX_THREADS};
 use crate::sched::{Affinity, Config, Shared, block_on::block_on, current};
+use crate::spawn_blocking::blocking_task;
 use crate::sys::{affinity::process_mask, membarrier};
 use std::fmt;
 use std::io;
@@ -35,6 +36,8 @@ use std::time::Duration;
 pub struct Builder {
     procs: Option<usize>,
     max_threads: Option<usize>,
+    max_blocking: usize,
+    keep_alive: Duration,
     affinity: Affinity,
     thread_name: String,
     unhandled_panic: UnhandledPanic,
@@ -45,6 +48,8 @@ impl Builder {
         Self {
             procs: None,
             max_threads: None,
+            max_blocking: MAX_BLOCKING,
+            keep_alive: KEEP_ALIVE,
             affinity: Affinity::default(),
             thread_name: "gmprt".into(),
             unhandled_panic: UnhandledPanic::default(),
@@ -63,9 +68,28 @@ impl Builder {
     /// How many threads the runtime may have at most; at least `procs` + 1.
     ///
     /// Default: 10 000, or `procs` + 1 if that is more. At the limit, or where the system gives no thread, work
-    /// waits; nothing fails. Go: `debug.SetMaxThreads`, which ends the process instead.
+    /// waits; nothing fails, a line on stderr says so once, and `Metrics::failed_starts` counts. One thread more,
+    /// sysmon, only watches. Go: `debug.SetMaxThreads`, which ends the process instead.
     pub fn max_threads(mut self, n: usize) -> Self {
         self.max_threads = Some(n);
+        self
+    }
+
+    /// How many closures of [`spawn_blocking`](crate::spawn_blocking) may run at once; at least 1. The others wait in line,
+    /// as tasks and not as threads.
+    ///
+    /// Default: 512. Never more than `max_threads - procs`, so that there are threads for the other tasks.
+    pub fn max_blocking(mut self, n: usize) -> Self {
+        self.max_blocking = n;
+        self
+    }
+
+    /// How long a thread beyond `procs` stays without work before it ends. Default: 10 s.
+    ///
+    /// Threads come and go with the polls that block: each of them has one while it does. Up to `procs` threads stay
+    /// for as long as the runtime does.
+    pub fn thread_keep_alive(mut self, keep_alive: Duration) -> Self {
+        self.keep_alive = keep_alive;
         self
     }
 
@@ -89,7 +113,7 @@ impl Builder {
         self
     }
 
-    /// Builds the runtime, with one thread; more are started as they are needed.
+    /// Builds the runtime, with one thread for tasks and one that watches (sysmon); more are started as they are needed.
     ///
     /// # Errors
     ///
@@ -108,6 +132,9 @@ impl Builder {
                 procs + 1
             ));
         }
+        if self.max_blocking == 0 {
+            return invalid("max_blocking must be at least 1, not 0".into());
+        }
         if self.thread_name.contains('\0') {
             return invalid("thread_name must not contain a NUL byte".into());
         }
@@ -116,6 +143,8 @@ impl Builder {
         let shared = Shared::start(Config {
             procs,
             max_threads,
+            max_blocking: self.max_blocking.min(max_threads - procs),
+            keep_alive: self.keep_alive,
             affinity: self.affinity,
             thread_name: self.thread_name,
             unhandled_panic: self.unhandled_panic,
@@ -189,6 +218,16 @@ impl Runtime {
         F::Output: Send + 'static,
     {
         self.handle.spawn(future)
+    }
+
+    /// Runs a closure that blocks, as a task; see [`spawn_blocking`](crate::spawn_blocking).
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.handle.spawn_blocking(f)
     }
 
     /// What the scheduler has done so far; see [`Handle::metrics`].
@@ -283,6 +322,16 @@ impl Handle {
         F::Output: Send + 'static,
     {
         self.shared.spawn(Location::caller(), future)
+    }
+
+    /// Runs a closure that blocks, as a task; see [`spawn_blocking`](crate::spawn_blocking).
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.shared.spawn(Location::caller(), blocking_task(&self.shared, f))
     }
 
     /// What the scheduler has done so far.

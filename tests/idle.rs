@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Gate, Signal, revoking, threads_named, watch};
+use common::{Gate, Signal, threads_named, watch};
 use gmprt::Runtime;
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -68,21 +68,24 @@ fn the_threads_of_an_idle_runtime_are_never_woken() {
         waiting.spawn_scoped(scope, || runtimes[0].block_on(future)).unwrap();
         polled.wait();
         let before = loop {
-            // Its P is idle again: what is left for the caller to do is to sleep.
+            // Its P is idle again: what is left for the caller to do is to sleep. And sysmon looks less and less often,
+            // until it sleeps without end: 10 ms are its longest sleep before.
+            let rounds = || runtimes.iter().map(|rt| rt.metrics().sysmon_rounds).sum::<u64>();
+            let looked = rounds();
+            thread::sleep(Duration::from_millis(50)); // sleep: five times the longest that sysmon sleeps while it looks
             if runtimes.iter().all(is_idle)
+                && looked == rounds()
                 && let Some(switches) = switches()
             {
                 break switches;
             }
-            thread::yield_now();
         };
         let ms: usize = runtimes.iter().map(|rt| rt.metrics().threads).sum();
-        let revokers = if revoking() { runtimes.len() } else { 0 };
         let threads = before.len();
         thread::sleep(Duration::from_secs(if long { 10 } else { 2 })); // sleep: being idle is what is tested
         let after = switches();
         signal.set(); // before a failure could leave its thread waiting
-        assert_eq!(threads, ms + revokers + 1, "each M was looked at, and the caller");
+        assert_eq!(threads, ms + runtimes.len() + 1, "each M was looked at, each sysmon, and the caller");
         assert_eq!(after, Some(before), "wakeups in an idle runtime");
     });
     for rt in &runtimes {

@@ -16,15 +16,20 @@ use std::path::Path;
 const FLOORS: &[(u8, &str)] = &[
     // 0: the system, and std or loom
     (0, "runtime/sys/affinity.rs"),
+    (0, "runtime/sys/clock.rs"),
     (0, "runtime/sys/counter.rs"),
     (0, "runtime/sys/membarrier.rs"),
     (0, "runtime/sys/mod.rs"),
     (0, "runtime/sys/parker.rs"),
     (0, "runtime/sys/primitive.rs"),
+    (0, "runtime/sys/thread.rs"),
     // 1: pure: decisions and queues
     (1, "runtime/policy/find.rs"),
     (1, "runtime/policy/mod.rs"),
+    (1, "runtime/policy/pace.rs"),
+    (1, "runtime/policy/retake.rs"),
     (1, "runtime/policy/tuning.rs"),
+    (1, "runtime/queue/heap.rs"),
     (1, "runtime/queue/injector.rs"),
     (1, "runtime/queue/mod.rs"),
     (1, "runtime/queue/ring.rs"),
@@ -40,7 +45,9 @@ const FLOORS: &[(u8, &str)] = &[
     (2, "runtime/error.rs"),
     // 3: drivers: the outside world
     (3, "runtime/poller.rs"),
+    (3, "runtime/timers.rs"),
     // 4: the scheduler
+    (4, "runtime/sched/bedtime.rs"),
     (4, "runtime/sched/block_on.rs"),
     (4, "runtime/sched/blocking.rs"),
     (4, "runtime/sched/chain.rs"),
@@ -51,12 +58,20 @@ const FLOORS: &[(u8, &str)] = &[
     (4, "runtime/sched/lists.rs"),
     (4, "runtime/sched/machine.rs"),
     (4, "runtime/sched/mod.rs"),
+    (4, "runtime/sched/permits.rs"),
+    (4, "runtime/sched/preempt.rs"),
     (4, "runtime/sched/processor.rs"),
     (4, "runtime/sched/ready.rs"),
+    (4, "runtime/sched/retake.rs"),
     (4, "runtime/sched/revoker.rs"),
     (4, "runtime/sched/schedule.rs"),
+    (4, "runtime/sched/seat.rs"),
     (4, "runtime/sched/shutdown.rs"),
+    (4, "runtime/sched/sources.rs"),
+    (4, "runtime/sched/sysmon.rs"),
     (4, "runtime/sched/tally.rs"),
+    (4, "runtime/sched/threads.rs"),
+    (4, "runtime/sched/timing.rs"),
     (4, "runtime/sched/yield_now.rs"),
     // 5: what tasks use
     (5, "runtime/chan/blocking.rs"),
@@ -67,11 +82,17 @@ const FLOORS: &[(u8, &str)] = &[
     (5, "runtime/chan/sender.rs"),
     (5, "runtime/chan/shared.rs"),
     (5, "runtime/chan/waiting.rs"),
+    (5, "runtime/spawn_blocking.rs"),
     (5, "runtime/sync/mod.rs"),
     (5, "runtime/sync/wait_group.rs"),
     (5, "runtime/sync/wait_list.rs"),
     (5, "runtime/sync/wait_queue.rs"),
     (5, "runtime/sync/wake_batch.rs"),
+    (5, "runtime/time/after_func.rs"),
+    (5, "runtime/time/mod.rs"),
+    (5, "runtime/time/sleep.rs"),
+    (5, "runtime/time/ticker.rs"),
+    (5, "runtime/time/timeout.rs"),
     // 6: the face
     (6, "runtime/lib.rs"),
     (6, "runtime/metrics.rs"),
@@ -80,6 +101,7 @@ const FLOORS: &[(u8, &str)] = &[
 
 /// Where SeqCst may stand: the files in which a protocol of two fences lives, and those that provide fences.
 const SEQCST: &[&str] = &[
+    "runtime/sched/bedtime.rs",
     "runtime/sched/idle.rs",
     "runtime/sched/lease.rs",
     "runtime/sched/shutdown.rs",

@@ -3,16 +3,18 @@
 //! Go counterpart: none: in Go every channel operation blocks, and costs no thread.
 //!
 //! K1. The thread polls only after a wake, or the first time; a wake during a poll is not lost (`Parker`).
+//! K2. In a task the M declares itself blocked before it parks, and gives its P up: whoever is to be received from may
+//!     be waiting for that very P. It gets one back when it returns.
 //!
 //! ```text
 //!   poll ── Ready ──▶ return
-//!    ▲  └── Pending ─▶ park ──┐      wake: unpark
-//!    └──────────────────────┘
+//!    ▲  └── Pending ─▶ declare, the first time ─▶ park ──┐      wake: unpark
+//!    └──────────────────────────────────────────────────┘
 //! ```
 //!
-//! Absent: a declaration to the scheduler. `park` below is the one place where a task's thread would
-//! stand still, so it is where a task declares itself blocked.
+//! Absent: a limit on how many may block so; the limit on threads is one.
 
+use crate::sched::blocking::declare;
 use crate::sys::parker::Parker;
 use std::pin::pin;
 use std::sync::Arc;
@@ -36,10 +38,14 @@ pub(super) fn block_thread<F: Future>(future: F) -> F::Output {
     let parker = Arc::new(Unparks(Parker::for_this_thread()));
     let waker = Waker::from(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
+    let mut declared = None;
     loop {
         match future.as_mut().poll(&mut cx) {
             Poll::Ready(output) => return output,
-            Poll::Pending => parker.0.park(),
+            Poll::Pending => {
+                declared.get_or_insert_with(declare);
+                parker.0.park();
+            }
         }
     }
 }

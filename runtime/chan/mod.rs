@@ -16,7 +16,8 @@
 //! ```
 //!
 //! Absent: an unbounded channel (an unbounded queue only hides that its reader is too slow), and anything
-//! of the scheduler: channels know only [`std::task::Waker`], and work on any executor.
+//! of the scheduler but its question whether the poll's time slice is over, and that a thread will block: channels
+//! know only [`std::task::Waker`], and work on any executor.
 
 #[cfg(not(gmprt_loom))]
 mod blocking;

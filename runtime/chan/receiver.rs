@@ -18,6 +18,10 @@
 use super::error::TryRecvError;
 use super::shared::Shared;
 use super::waiting::{Receiving, RecvFuture};
+#[cfg(gmprt_loom)]
+use crate::models::preempt::must_yield;
+#[cfg(not(gmprt_loom))]
+use crate::sched::preempt::must_yield;
 use crate::sync::wait_list::Node;
 use crate::sys::primitive::Arc;
 use futures_core::Stream;
@@ -179,6 +183,9 @@ impl<T> Stream for Receiver<T> {
     type Item = T;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        if must_yield(cx) {
+            return Poll::Pending;
+        }
         let Self { shared, stream } = self.get_mut();
         if stream.is_none() {
             match shared.try_recv() {

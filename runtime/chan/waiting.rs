@@ -11,7 +11,8 @@
 //!     `cancel_permit`. A sender that was served has nothing: its value is in the channel.
 //!
 //! ```text
-//!   poll ─▶ IDLE: lock ─ can it be done? ─ yes ─▶ unlock, wake the other side ─▶ Ready
+//!   poll ─▶ slice over? (sched/preempt.rs) ─ yes ─▶ Pending
+//!           IDLE: lock ─ can it be done? ─ yes ─▶ unlock, wake the other side ─▶ Ready
 //!             │                  └─ no ─▶ queue the node, unlock ─▶ Pending
 //!           QUEUED: same waker? ─▶ Pending
 //!           SERVED, CLOSED: take what is in the node ─▶ Ready              (no lock)
@@ -27,6 +28,10 @@ use super::error::{RecvError, SendError};
 use super::queue::{Handed, Parcel, State, Wakes};
 use super::sender::{Permit, Sender};
 use super::shared::Shared;
+#[cfg(gmprt_loom)]
+use crate::models::preempt::must_yield;
+#[cfg(not(gmprt_loom))]
+use crate::sched::preempt::must_yield;
 use crate::sync::wait_list::{Node, Outcome, Phase, Refresh, WaitList};
 use std::fmt;
 use std::pin::Pin;
@@ -260,6 +265,9 @@ impl<T> Future for SendFuture<'_, T> {
     /// If it is polled after it has completed.
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if must_yield(cx) {
+            return Poll::Pending;
+        }
         // SAFETY: F2.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: F2: a field of a pinned future.
@@ -307,6 +315,9 @@ impl<T> Future for RecvFuture<'_, T> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if must_yield(cx) {
+            return Poll::Pending;
+        }
         // SAFETY: F2.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: F2: a field of a pinned future.
@@ -320,6 +331,9 @@ impl<T> Future for ReserveFuture<'_, T> {
     type Output = Result<Permit<T>, SendError<()>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if must_yield(cx) {
+            return Poll::Pending;
+        }
         // SAFETY: F2.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: F2: a field of a pinned future.

@@ -23,7 +23,7 @@ fn last_spinner_against_submitters(submitters: usize) {
                 let (census, work) = (Arc::clone(&census), Arc::clone(&work));
                 thread::spawn(move || {
                     work.fetch_add(1, Relaxed);
-                    census.submitted() && census.claim_wake().is_some()
+                    census.submitted(false) == Call::Machine && census.claim_wake().is_some()
                 })
             })
             .collect();
@@ -69,7 +69,7 @@ fn loom_idle_two_that_give_up() {
             })
             .collect();
         work.fetch_add(1, Relaxed);
-        let woken = census.submitted() && census.claim_wake().is_some();
+        let woken = census.submitted(false) == Call::Machine && census.claim_wake().is_some();
         let seen = spinners.into_iter().map(|spinner| spinner.join().unwrap()).fold(false, |a, b| a | b);
         assert!(seen || woken);
     });
@@ -87,7 +87,7 @@ fn loom_idle_the_last_spinner_that_finds_work_wakes_another() {
             let (census, work) = (Arc::clone(&census), Arc::clone(&work));
             thread::spawn(move || {
                 work.fetch_add(1, Relaxed);
-                census.submitted() && census.claim_wake().is_some()
+                census.submitted(false) == Call::Machine && census.claim_wake().is_some()
             })
         };
         work.fetch_sub(1, Relaxed); // the spinner takes one
@@ -98,8 +98,53 @@ fn loom_idle_the_last_spinner_that_finds_work_wakes_another() {
     });
 }
 
+/// sysmon lies down for long while a task is put into an empty `runnext`, where nobody else will look (N4).
+fn sysmon_against_a_submitter() {
+    check(|| {
+        let census = Arc::new(Census::new(1));
+        let work = Arc::new(AtomicU32::new(0));
+        let sysmon = {
+            let (census, work) = (Arc::clone(&census), Arc::clone(&work));
+            thread::spawn(move || {
+                census.sysmon_sleeps(false);
+                work.load(Relaxed) > 0
+            })
+        };
+        work.fetch_add(1, Relaxed);
+        let roused = census.submitted(true) == Call::Sysmon && census.end_long_sleep();
+        let seen = sysmon.join().unwrap();
+        assert!(seen || roused, "sysmon sleeps for long beside a task that nobody looks at");
+    });
+}
+
+#[test]
+fn loom_idle_sysmon_does_not_sleep_beside_work() {
+    sysmon_against_a_submitter();
+}
+
+/// sysmon lies down without end while the last idle P is taken (N5).
+#[test]
+fn loom_idle_sysmon_is_roused_when_a_p_is_taken() {
+    check(|| {
+        let census = Arc::new(Census::new(1));
+        let sysmon = {
+            let census = Arc::clone(&census);
+            thread::spawn(move || {
+                census.sysmon_sleeps(true);
+                census.counts().0 == 0 // not every P is idle: it gets up
+            })
+        };
+        census.p_taken();
+        let roused = census.sysmon_sleeps_deeply() && census.end_long_sleep();
+        let seen = sysmon.join().unwrap();
+        assert!(seen || roused, "sysmon sleeps without end beside a P at work");
+    });
+}
+
 #[test]
 fn loom_idle_canary_each_fence_is_needed() {
     weaken::without("FENCE-SUBMIT", || last_spinner_against_submitters(1));
     weaken::without("FENCE-PARK", || last_spinner_against_submitters(1));
+    weaken::without("FENCE-SUBMIT", sysmon_against_a_submitter);
+    weaken::without("FENCE-LONG", sysmon_against_a_submitter);
 }

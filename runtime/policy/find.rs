@@ -24,10 +24,12 @@ pub(crate) trait Sources {
     /// A task that was found.
     type Task;
 
-    /// Fires this P's due timers; they ready tasks.
-    fn run_due_timers(&mut self);
+    /// Fires this P's due timers; they ready tasks. `Err`: the P was taken meanwhile.
+    fn run_due_timers(&mut self) -> Result<(), Released>;
     /// Tasks run so far that did not inherit their slice.
     fn schedtick(&self) -> u32;
+    /// Whether the injector's head has waited for so long that it comes first.
+    fn injector_is_due(&self) -> bool;
     /// One task from the injector.
     fn injector_one(&mut self) -> Option<Self::Task>;
     /// Whether a chain of inherited slices has used its time up.
@@ -44,13 +46,13 @@ pub(crate) trait Sources {
     fn poller(&mut self) -> Option<Self::Task>;
     /// Becomes spinning, unless enough Ms spin already. True also if it was spinning before.
     fn try_spin(&mut self) -> bool;
-    /// One walk over the other Ps; in the last, their timers and `runnext` too.
-    fn steal(&mut self, last_round: bool) -> Option<Self::Task>;
+    /// One walk over the other Ps; in the last, their timers and `runnext` too. `Err`: the P was taken meanwhile.
+    fn steal(&mut self, last_round: bool) -> Result<Option<Self::Task>, Released>;
     /// Gives up P and spinning, and looks at every source once more. `Err`: the P is gone.
     fn last_look(&mut self) -> Result<Option<Self::Task>, Released>;
 }
 
-/// The P has been given up, and nothing was to be done: the M blocks.
+/// The P is gone: given up because nothing was to be done, or taken while a timer's waker ran. The M blocks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Released;
 
@@ -73,10 +75,12 @@ fn fresh<T>(task: T) -> Found<T> {
 pub(crate) fn find_runnable<S: Sources>(p: &mut S) -> Found<S::Task> {
     loop {
         // 1. Timers that are due wake their tasks before anything else is looked at.
-        p.run_due_timers();
+        if p.run_due_timers().is_err() {
+            return Found::Nothing;
+        }
 
         // 2. Now and then the injector comes first, or two busy local tasks could starve it.
-        if p.schedtick().is_multiple_of(INJECTOR_EVERY)
+        if (p.schedtick().is_multiple_of(INJECTOR_EVERY) || p.injector_is_due())
             && let Some(task) = p.injector_one()
         {
             return fresh(task);
@@ -107,8 +111,10 @@ pub(crate) fn find_runnable<S: Sources>(p: &mut S) -> Found<S::Task> {
         // 7. Other Ps' work, if not too many Ms look for it already.
         if p.try_spin() {
             for round in 1..=STEAL_ROUNDS {
-                if let Some(task) = p.steal(round == STEAL_ROUNDS) {
-                    return fresh(task);
+                match p.steal(round == STEAL_ROUNDS) {
+                    Ok(Some(task)) => return fresh(task),
+                    Ok(None) => {}
+                    Err(Released) => return Found::Nothing,
                 }
             }
         }
@@ -135,6 +141,7 @@ mod tests {
         answers: Vec<(&'static str, u32)>,
         chain_over: bool,
         may_spin: bool,
+        injector_due: bool,
         last: VecDeque<Result<Option<u32>, Released>>,
     }
 
@@ -147,8 +154,11 @@ mod tests {
 
     impl Sources for Script {
         type Task = u32;
-        fn run_due_timers(&mut self) {
-            self.ask("timers");
+        fn run_due_timers(&mut self) -> Result<(), Released> {
+            self.ask("timers").map_or(Ok(()), |_| Err(Released))
+        }
+        fn injector_is_due(&self) -> bool {
+            self.injector_due
         }
         fn schedtick(&self) -> u32 {
             self.tick
@@ -177,8 +187,8 @@ mod tests {
         fn try_spin(&mut self) -> bool {
             self.may_spin
         }
-        fn steal(&mut self, last_round: bool) -> Option<u32> {
-            self.ask(if last_round { "steal last" } else { "steal" })
+        fn steal(&mut self, last_round: bool) -> Result<Option<u32>, Released> {
+            Ok(self.ask(if last_round { "steal last" } else { "steal" }))
         }
         fn last_look(&mut self) -> Result<Option<u32>, Released> {
             self.asked.push("last look");
@@ -214,6 +224,21 @@ mod tests {
             let expected = if tick % 61 == 0 { 1 } else { 2 };
             assert_eq!(find_runnable(&mut script), Found::Task { task: expected, inherits: false });
         }
+    }
+
+    #[test]
+    fn an_injector_that_has_waited_comes_first_at_any_tick() {
+        let answers = vec![("injector one", 1), ("runnext", 2)];
+        let mut script = Script { tick: 5, injector_due: true, answers, ..Script::default() };
+        assert_eq!(find_runnable(&mut script), Found::Task { task: 1, inherits: false });
+    }
+
+    #[test]
+    fn a_p_lost_to_a_timers_waker_ends_the_search() {
+        let answers = vec![("timers", 0), ("ring", 1)];
+        let mut script = Script { tick: 5, answers, ..Script::default() };
+        assert_eq!(find_runnable(&mut script), Found::Nothing);
+        assert_eq!(script.asked, ["timers"]);
     }
 
     #[test]

@@ -43,3 +43,60 @@ pub(crate) const MAX_THREADS: usize = 10_000;
 
 /// Ps at most: an id has 16 bits.
 pub(crate) const MAX_PROCS: usize = 65_535;
+
+/// sysmon's shortest sleep. Go: `sysmon`, "start with 20us sleep".
+pub(crate) const SYSMON_FAST: Duration = Duration::from_micros(20);
+
+/// Quiet rounds of sysmon before its sleep is doubled. Go waits for 50; at 50 a program that does nothing pays for
+/// ten times as many looks, and eight suffice to see a poll that blocks (three looks).
+pub(crate) const SYSMON_QUIET: u32 = 8;
+
+/// sysmon's sleep after it was roused from a long one.
+pub(crate) const SYSMON_ROUSED: Duration = Duration::from_micros(40);
+
+/// sysmon's longest sleep while a P is idle and tasks on others ready each other: a task left in `runnext` by a poll
+/// that goes on is to be found within about this time.
+pub(crate) const SYSMON_CHAIN_LIMIT: Duration = Duration::from_micros(100);
+
+/// sysmon's longest sleep while work waits: half of it is what a blocked poll costs the first that it holds up.
+pub(crate) const SYSMON_WORK_LIMIT: Duration = Duration::from_millis(1);
+
+/// sysmon's longest sleep that ends by itself. Go: `sysmon`, "up to 10ms".
+pub(crate) const SYSMON_SLOWEST: Duration = Duration::from_millis(10);
+
+/// A timer does not shorten a long sleep of sysmon's below this: under load some timer is always near.
+pub(crate) const SYSMON_TIMER_FLOOR: Duration = Duration::from_micros(200);
+
+/// CPU time that one poll may use before it is asked to yield. Go: `forcePreemptNS`, which is wall time.
+pub(crate) const SLICE: Duration = Duration::from_millis(10);
+
+/// How long a declared block keeps a P that others need. Go: `retake`, "more than 1 sysmon tick (at least 20us)".
+pub(crate) const DECLARED_GRACE: Duration = Duration::from_micros(20);
+
+/// How long a blocked M keeps a P that nobody needs: not for ever, or sysmon could not sleep deeply.
+/// Go: `retake`, "10*1000*1000".
+pub(crate) const BLOCKED_GRACE: Duration = Duration::from_millis(10);
+
+/// A poll that used the CPU for less than half of this time or more, and is then found waiting for a disk, counts as
+/// blocked: by a long read, or by many short ones.
+pub(crate) const SHORT_IO_WINDOW: Duration = Duration::from_micros(200);
+
+/// CPU time that one poll may use while work waits and no P is idle, and the least time between two P's being taken
+/// from such polls. Ten slices: what computes for long is asked to yield nine times before.
+pub(crate) const HOG_AFTER: Duration = Duration::from_millis(100);
+
+/// How long the injector's head may wait before Ps whose Ms have computed for half of this time take their next task from
+/// there: with polls of a millisecond the 61st tick is too far away.
+pub(crate) const INJECTOR_PATIENCE: Duration = Duration::from_millis(2);
+
+/// Files of `/proc` that sysmon keeps open at most.
+pub(crate) const STAT_FILES: usize = 64;
+
+/// How long an M beyond `procs` stays idle before its thread ends. tokio: `thread_keep_alive`, 10 s.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Blocking closures that run at once, if the builder is not told otherwise. tokio: `max_blocking_threads`.
+pub(crate) const MAX_BLOCKING: usize = 512;
+
+/// Timers taken out of a heap under one hold of its lock.
+pub(crate) const TIMER_BATCH: usize = 32;

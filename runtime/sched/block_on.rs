@@ -38,6 +38,22 @@ impl Wake for Caller {
     }
 }
 
+/// sysmon knows the caller's M until this is dropped: a future that blocks the thread does not keep the P either.
+struct Known<'a>(&'a Shared, &'a Arc<Machine>);
+
+impl<'a> Known<'a> {
+    fn new(shared: &'a Shared, m: &'a Arc<Machine>) -> Self {
+        shared.register(m);
+        Self(shared, m)
+    }
+}
+
+impl Drop for Known<'_> {
+    fn drop(&mut self) {
+        self.0.unregister(self.1);
+    }
+}
+
 /// Runs `future` on the calling thread until it is ready.
 pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let _declared = blocking::declare();
@@ -46,6 +62,7 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
     let mut polling = task::Context::from_waker(&waker);
     let cx = Context::new(Arc::clone(shared), Arc::new(Machine::for_caller()), false);
     let _entered = cx.enter();
+    let _known = Known::new(shared, &cx.m);
     let mut future = pin!(future);
     loop {
         let mut poll = || catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut polling)));
@@ -54,15 +71,17 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
             None => poll(),
             Some(p) => {
                 cx.m.wire(&p);
+                shared.rouse_deep_sysmon();
                 let (outcome, p) = cx.lend(p, || {
-                    if let Some(revoker) = &shared.revoker {
-                        revoker.maybe_revoke_me(&cx.m);
-                    }
+                    shared.maybe_revoke_me(&cx.m);
                     poll()
                 });
-                if let Some(p) = p {
-                    cx.m.unwire(&p);
-                    shared.handoff_p(p);
+                match p {
+                    Some(p) => {
+                        cx.m.unwire(&p);
+                        shared.handoff_p(p);
+                    }
+                    None => shared.hogs.end(&cx.m),
                 }
                 outcome
             }

@@ -40,6 +40,8 @@ pub(crate) struct Context {
     lent: UnsafeCell<Option<OwnedP>>,
     task: Cell<Option<TaskRef>>,
     yielded: Cell<bool>,
+    /// The poll in progress was made to yield, its slice being over (`preempt.rs`).
+    yielding: Cell<bool>,
     outer: Cell<*const Context>,
 }
 
@@ -62,6 +64,7 @@ impl Context {
             lent: UnsafeCell::new(None),
             task: Cell::new(None),
             yielded: Cell::new(false),
+            yielding: Cell::new(false),
             outer: Cell::new(ptr::null()),
         }
     }
@@ -108,6 +111,20 @@ impl Context {
         Some(p)
     }
 
+    /// In user code: asks the lent P, if there is one and it still is ours. One that was taken is forgotten.
+    #[inline]
+    pub(crate) fn if_lent<R>(&self, ask: impl FnOnce(&LocalP) -> R) -> Option<R> {
+        let _inside = self.m.lease.enter();
+        // SAFETY: H2; inside. A shared borrow, which ends before anybody writes: only this thread does.
+        let lent = unsafe { &*self.lent.get() }.as_ref()?;
+        if self.m.lease.holds() {
+            return Some(ask(lent));
+        }
+        let none = self.reclaim();
+        debug_assert!(none.is_none(), "what the lease has lost it does not find again");
+        None
+    }
+
     /// User code has ceased to block: lends it a P again.
     pub(crate) fn lend_again(&self, p: OwnedP) {
         let _inside = self.m.lease.enter();
@@ -122,7 +139,25 @@ impl Context {
     #[inline]
     pub(crate) fn set_task(&self, task: Option<TaskRef>) {
         self.yielded.set(false);
+        self.yielding.set(false);
         self.task.set(task);
+    }
+
+    /// The poll in progress is made to yield.
+    pub(crate) fn set_yielding(&self) {
+        self.yielding.set(true);
+    }
+
+    /// Whether the poll in progress, or the one that just ended, was made to yield.
+    #[inline]
+    pub(crate) fn is_yielding(&self) -> bool {
+        self.yielding.get()
+    }
+
+    /// Whether user code runs that the scheduler called, and not the scheduler on its own account.
+    #[inline]
+    pub(crate) fn in_poll(&self) -> bool {
+        self.task.get().is_some() || !self.is_m
     }
 
     /// The task in whose poll the thread is.

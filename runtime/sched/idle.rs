@@ -1,4 +1,5 @@
-//! How many Ps are idle and how many Ms look for work: who must wake whom, and who may sleep.
+//! How many Ps are idle, how many Ms look for work, whether sysmon sleeps for long: who must wake whom, and who may
+//! sleep.
 //!
 //! Go counterpart: `sched.npidle`, `sched.nmspinning`, and the comment "Worker thread parking/unparking"
 //! at the head of `proc.go`.
@@ -19,6 +20,14 @@
 //!     first. If FENCE-SUBMIT is first, the M's look at the sources finds the work. If FENCE-PARK is
 //!     first, the submitter reads a word in which the P is idle and the M does not spin, and wakes.
 //!
+//! N4. *No work unseen.* A submit into an empty `runnext` wakes no M: the poll that did it will most likely end and its
+//!     M run the task. A submit while no P is idle can wake none. Both leave it to sysmon to notice that the poll goes
+//!     on, and rouse it if it sleeps for long: it sets [`LONG`], executes FENCE-LONG, and looks at everything once
+//!     more; the submitter's FENCE-SUBMIT stands between its publication and its look at the same word. So one sees the
+//!     other, as in N3.
+//! N5. sysmon sleeps without end ([`DEEP`]) only while every P is idle. Who takes an idle P then rouses it; the P's
+//!     leaving and the flag's coming change the same word, one after the other.
+//!
 //! Three simpler rules do not do (`proc.go` tells them at length): one central count of all work; an M
 //! that hands its P over whenever it readies a task; a wake for each submitted task. Each makes threads
 //! sleep and wake in the busiest of times.
@@ -32,9 +41,13 @@ use crate::sys::primitive::{
 
 const SPINNING: u64 = 1 << 32;
 const IDLE: u64 = 1;
+/// sysmon sleeps so long that it must be roused for what should be seen soon (N4).
+const LONG: u64 = 1 << 62;
+/// sysmon sleeps until it is roused (N5).
+const DEEP: u64 = 1 << 63;
 
 fn spinning(word: u64) -> u64 {
-    word >> 32
+    (word & (LONG - 1)) >> 32
 }
 
 fn idle(word: u64) -> u64 {
@@ -50,6 +63,18 @@ pub(crate) struct Census(AtomicU64);
 #[must_use = "an M that stops spinning must say how"]
 pub(crate) struct Spinning(());
 
+/// Whom a submitter wakes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Call {
+    /// Nobody: an M looks for work, or the submitter's own will run it.
+    Nobody,
+    /// An M: a P is idle.
+    Machine,
+    /// sysmon, who sleeps for long (N4).
+    Sysmon,
+}
+
 /// Whether the one that stopped spinning was the last.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
@@ -61,13 +86,47 @@ impl Census {
         Self(AtomicU64::new(idle_ps as u64))
     }
 
-    /// Submitter, after it has published work: whether somebody should be woken.
+    /// Submitter, after it has published work: whom to wake. `next`: the work is a lone task in the `runnext` of the
+    /// submitter's own P (N4).
     #[inline]
-    pub(crate) fn submitted(&self) -> bool {
+    pub(crate) fn submitted(&self, next: bool) -> Call {
         if weaken::stands("FENCE-SUBMIT") {
-            fence(SeqCst); // FENCE-SUBMIT, pairs with FENCE-PARK: N3
+            fence(SeqCst); // FENCE-SUBMIT, pairs with FENCE-PARK: N3, and with FENCE-LONG: N4
         }
-        self.wants_help()
+        // Ordering: Relaxed; the fence has ordered it after the publication.
+        let word = self.0.load(Relaxed);
+        if spinning(word) != 0 {
+            Call::Nobody
+        } else if idle(word) > 0 && !next {
+            Call::Machine
+        } else if word & LONG != 0 {
+            Call::Sysmon
+        } else {
+            Call::Nobody
+        }
+    }
+
+    /// sysmon: is about to sleep for long; every source is to be looked at after this, and before the sleep.
+    pub(crate) fn sysmon_sleeps(&self, deep: bool) {
+        // Ordering: AcqRel; FENCE-LONG follows.
+        self.0.fetch_or(if deep { LONG | DEEP } else { LONG }, AcqRel);
+        if weaken::stands("FENCE-LONG") {
+            fence(SeqCst); // FENCE-LONG, pairs with FENCE-SUBMIT: N4
+        }
+    }
+
+    /// Ends sysmon's long sleep, or its intention: true for the one caller who is to wake it.
+    #[cold]
+    pub(crate) fn end_long_sleep(&self) -> bool {
+        // Ordering: AcqRel; of several one wins. What it did before happens before sysmon's next look.
+        self.0.fetch_and(!(LONG | DEEP), AcqRel) & LONG != 0
+    }
+
+    /// Whether sysmon sleeps without end; asked by whoever took an idle P (N5).
+    #[inline]
+    pub(crate) fn sysmon_sleeps_deeply(&self) -> bool {
+        // Ordering: Relaxed; the P left the idle list in the same word before.
+        self.0.load(Relaxed) & DEEP != 0
     }
 
     /// Whether a P is idle and nobody looks for work; without a fence, for those who only *moved* work.
@@ -147,6 +206,19 @@ impl Census {
         }
     }
 
+    /// Whether a P is idle; a fence stands before this where it matters.
+    #[inline]
+    pub(crate) fn some_p_is_idle(&self) -> bool {
+        // Ordering: Relaxed; the caller's fence has ordered it.
+        idle(self.0.load(Relaxed)) > 0
+    }
+
+    /// Whether every one of `procs` Ps is idle.
+    pub(crate) fn all_idle(&self, procs: usize) -> bool {
+        // Ordering: Relaxed; as above.
+        idle(self.0.load(Relaxed)) == procs as u64
+    }
+
     /// How many Ps are idle, and how many Ms spin: for people.
     pub(crate) fn counts(&self) -> (u64, u64) {
         // Ordering: Relaxed; for people.
@@ -185,12 +257,12 @@ mod tests {
     #[test]
     fn only_one_submitter_wakes() {
         let census = Census::new(2);
-        assert!(census.submitted());
+        assert_eq!(census.submitted(false), Call::Machine);
         let first = census.claim_wake().unwrap();
-        assert!(!census.submitted());
+        assert_eq!(census.submitted(false), Call::Nobody);
         assert!(census.claim_wake().is_none());
         assert_eq!(first.found_work(&census), WasLast(true));
-        assert!(census.submitted());
+        assert_eq!(census.submitted(false), Call::Machine);
     }
 
     #[test]
@@ -207,9 +279,31 @@ mod tests {
     fn without_an_idle_p_nobody_is_woken() {
         let census = Census::new(1);
         census.p_taken();
-        assert!(!census.submitted());
+        assert_eq!(census.submitted(false), Call::Nobody);
         assert!(census.claim_wake().is_none());
         census.p_idle();
-        assert!(census.submitted());
+        assert_eq!(census.submitted(false), Call::Machine);
+    }
+
+    #[test]
+    fn what_wakes_no_m_rouses_a_sysmon_that_sleeps_for_long() {
+        let census = Census::new(1);
+        assert_eq!(census.submitted(true), Call::Nobody);
+        census.sysmon_sleeps(false);
+        assert_eq!(census.submitted(true), Call::Sysmon, "a lone task in runnext");
+        assert_eq!(census.submitted(false), Call::Machine);
+        census.p_taken();
+        assert_eq!(census.submitted(false), Call::Sysmon, "no P is idle");
+        assert!(!census.sysmon_sleeps_deeply());
+        assert!(census.end_long_sleep());
+        assert!(!census.end_long_sleep(), "one wakes it");
+        assert_eq!(census.submitted(false), Call::Nobody);
+        census.sysmon_sleeps(true);
+        assert!(census.sysmon_sleeps_deeply());
+        assert_eq!(census.counts(), (0, 0), "the flags are no counts");
+        census.p_idle();
+        let spinning = census.claim_wake().unwrap();
+        assert_eq!(census.submitted(true), Call::Nobody, "the spinner sees it");
+        assert_eq!(spinning.give_up(&census), WasLast(true));
     }
 }

@@ -27,7 +27,7 @@
 //! arrow 2 fails, or it finds REVOKED and keeps its hands off. What the M did to the P before it left
 //! (`inside = false`, Release) happens before the revoker's Acquire read of false, and so before X2.
 //!
-//! Absent: the decision whom to revoke (`revoker.rs`, later sysmon) and the P itself (`current.rs` lends it).
+//! Absent: the decision whom to revoke (`policy/retake.rs`, `revoker.rs`) and the P itself (`current.rs` lends it).
 
 use super::ids::ProcessorId;
 use crate::sys::membarrier;
@@ -147,6 +147,12 @@ impl Lease {
         // Ordering: AcqRel; a revocation in progress loses, for its compare-and-swap finds REVOKED.
         let was = self.word.swap(REVOKED, AcqRel);
         was & STATE != REVOKED
+    }
+
+    /// Revoker: whether the M seems to be in user code. Saves the asking if it is not.
+    pub(crate) fn is_outside(&self) -> bool {
+        // Ordering: Relaxed; a guess, which `finish_revoke` confirms.
+        !self.inside.load(Relaxed)
     }
 
     /// Revoker: asks (arrow 1). `None`: the M holds no P.

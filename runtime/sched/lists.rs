@@ -1,13 +1,10 @@
-//! What is idle: Ps without work, Ms without a P, Ms in line for one; and how they are brought together.
+//! What is idle: Ps without work, Ms without a P, Ms in line for one.
 //!
-//! Go counterpart: `startm`, `stopm`, `newm`, `wakep`, `mget`, `mput`, `pidleget`, `pidleput` (`proc.go`).
+//! Go counterpart: `stopm`, `wakep`, `mget`, `mput`, `pidleget`, `pidleput` (`proc.go`).
 //!
 //! ```text
-//!   start_m: M in line whose turn it is? ── yes ─▶ P into its inbox, unpark
-//!               └─ no: idle M? ── yes ─▶ the same
-//!                         └─ no: below max_threads? ── yes ─▶ a new thread
-//!                                    └─ no, or none to be had ─▶ P's tasks to the injector, P idle
-//!   stop_m:  work in the injector and a P idle? take it · else onto the idle list, sleep until given a P
+//!   stop_m:  work in the injector and a P idle? take it · else onto the idle list, sleep until given a P,
+//!            or until a timer is due (seat.rs), or until the keep-alive is over and there are Ms enough
 //! ```
 //!
 //! M1. `Lists` is guarded by one mutex (Go: `sched.lock`); user code never runs under it, and no other lock
@@ -15,34 +12,37 @@
 //! M2. A P on `idle_ps` has empty queues: its last holder found them so, or its tasks were moved to the
 //!     injector because no M could be had (`no_m_for`). There every M that runs looks at each 61st tick.
 //! M3. An M on `idle_ms` sleeps or is about to, and its inbox is empty; whoever takes it off the list
-//!     fills the inbox, or has set `closing`, and then wakes it. Its thread takes nothing off a list.
-//! M4. `start_m` starts a thread only if no M is idle, and if the line has had its turn.
+//!     fills the inbox, or has set `closing`, and then wakes it; or puts it back (`retake.rs`, R2). Its own thread may
+//!     take it off, under the lock, if a timer is due or its keep-alive is over.
+//! M4. An M beyond `procs` that sleeps in its parker ends after the keep-alive. One that finds no more than `procs` of
+//!     them sleeps without end, so that an idle runtime makes no wakeups.
 //!
-//! Absent: the end of an M that has been idle for long, and the retry of a failed start by the clock: the next
-//! submit tries again, and the next M that would stop looks.
+//! Absent: the start of threads (`threads.rs`).
 
 use super::Shared;
-use super::idle::Spinning;
 use super::ids::ProcessorId;
 use super::machine::{Assignment, Machine};
 use super::processor::OwnedP;
-use crate::sys::parker::Parker;
-use std::collections::VecDeque;
-use std::io;
+use super::seat::Sat;
+use crate::sys::clock::{self, NEVER, Nanos};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
+use std::time::Instant;
 
 /// What is idle, and what waits in line (M1).
 pub(crate) struct Lists {
     idle_ps: Vec<OwnedP>,
-    idle_ms: Vec<Arc<Machine>>,
+    pub(super) idle_ms: Vec<Arc<Machine>>,
     /// Ms whose poll goes on only with a P: they return from declared blocking.
     pub(super) line: VecDeque<Arc<Machine>>,
     /// Threads of the runtime, idle or not.
     pub(super) threads: usize,
-    /// Their handles, to be joined at the end.
-    pub(super) handles: Vec<JoinHandle<()>>,
+    /// Their handles, by the M's number, to be joined at the end. An M that ends before takes its own away.
+    pub(super) handles: HashMap<u32, JoinHandle<()>>,
+    /// It was said that there are no threads to be had.
+    pub(super) warned: bool,
     pub(super) closing: bool,
     /// The last thread has ended and swept up.
     pub(super) ended: bool,
@@ -55,7 +55,8 @@ impl Lists {
             idle_ms: Vec::new(),
             line: VecDeque::new(),
             threads: 0,
-            handles: Vec::new(),
+            handles: HashMap::new(),
+            warned: false,
             closing: false,
             ended: false,
         }
@@ -91,9 +92,20 @@ impl Lists {
         None
     }
 
-    /// Whether a P given to `start_m` now would get an M, if a thread can be started.
-    pub(super) fn could_start(&self, shared: &Shared) -> bool {
-        !self.idle_ms.is_empty() || self.threads < shared.config.max_threads
+    /// Whether an M waits in line for a P.
+    pub(super) fn somebody_waits(&self) -> bool {
+        !self.line.is_empty()
+    }
+
+    /// Whether `m` is on the list of idle Ms.
+    pub(super) fn is_idle(&self, m: &Arc<Machine>) -> bool {
+        self.idle_ms.iter().any(|idle| Arc::ptr_eq(idle, m))
+    }
+
+    /// Takes `m` off the list of idle Ms, for itself; says whether it was there (M3).
+    pub(super) fn forget_idle(&mut self, m: &Arc<Machine>) -> bool {
+        let at = self.idle_ms.iter().position(|idle| Arc::ptr_eq(idle, m));
+        at.map(|at| self.idle_ms.remove(at)).is_some()
     }
 
     /// The last of the scheduler is going away: the rights to its Ps end with it.
@@ -107,102 +119,9 @@ impl Lists {
     }
 }
 
-/// Where a P went that was to be given an M.
-enum Start {
-    Wake(Arc<Machine>),
-    Thread(Assignment),
-    Nobody,
-}
-
 impl Shared {
     pub(crate) fn lists(&self) -> MutexGuard<'_, Lists> {
         self.lists.lock().expect("nothing panics under the lists' lock")
-    }
-
-    /// Gives `p` an M: one in line, an idle one, or a new thread. Go: `startm`.
-    #[doc(alias = "startm")]
-    pub(crate) fn start_m(self: &Arc<Self>, p: OwnedP, spinning: Option<Spinning>) {
-        let start = {
-            let mut lists = self.lists();
-            if spinning.is_none() && !lists.line.is_empty() && p.claim_line_turn() {
-                let m = lists.release_p(self, p).expect("somebody is in line");
-                drop(lists);
-                return m.wake(self);
-            }
-            match lists.idle_ms.pop() {
-                Some(m) => {
-                    *m.lock_inbox() = Some(Assignment { p, spinning });
-                    Start::Wake(m)
-                }
-                None if lists.threads < self.config.max_threads && !lists.closing => {
-                    lists.threads += 1;
-                    Start::Thread(Assignment { p, spinning })
-                }
-                None => self.no_m_for(&mut lists, p, spinning),
-            }
-        };
-        match start {
-            Start::Wake(m) => m.wake(self),
-            Start::Thread(assignment) => {
-                if let Err((_, Some(Assignment { p, spinning }))) = self.new_m(Some(assignment)) {
-                    let start = self.no_m_for(&mut self.lists(), p, spinning);
-                    if let Start::Wake(m) = start {
-                        m.wake(self);
-                    }
-                    self.m_ended(); // it was counted, and is not
-                }
-            }
-            Start::Nobody => {}
-        }
-    }
-
-    /// No thread can be started for a P with work: it goes to an M that has become idle meanwhile, or to the
-    /// first in line. Without either, its tasks go to the injector, where any M that runs finds them, and the
-    /// P to the idle list, so that the next submit tries again.
-    fn no_m_for(&self, lists: &mut Lists, p: OwnedP, spinning: Option<Spinning>) -> Start {
-        if !lists.closing {
-            self.failed_starts.add_shared(1);
-        }
-        if let Some(m) = lists.idle_ms.pop() {
-            *m.lock_inbox() = Some(Assignment { p, spinning });
-            return Start::Wake(m);
-        }
-        // Whether it was the last spinner does not matter: there is no M to be woken in its stead.
-        let _ = spinning.map(|spinning| spinning.give_up(&self.census));
-        if lists.line.is_empty() {
-            p.plunder(|task| self.injector.push(task.into_raw()));
-        }
-        match lists.release_p(self, p) {
-            Some(m) => Start::Wake(m),
-            None => Start::Nobody,
-        }
-    }
-
-    /// Starts a thread, counted already, with `first` to do. Gives `first` back if there is none to be had.
-    #[doc(alias = "newm")]
-    pub(crate) fn new_m(
-        self: &Arc<Self>,
-        first: Option<Assignment>,
-    ) -> Result<(), (io::Error, Option<Assignment>)> {
-        let m = Arc::new(Machine::new(Parker::default()));
-        *m.lock_inbox() = first;
-        let (shared, own) = (Arc::clone(self), Arc::clone(&m));
-        let spawn = thread::Builder::new().name(format!("{}-m{}", self.config.thread_name, m.id.0));
-        let refused = self.refuses_threads().then(|| io::Error::from(io::ErrorKind::WouldBlock));
-        let outcome = match refused {
-            Some(error) => Err(error),
-            None => spawn.spawn(move || own.main(shared)),
-        };
-        match outcome {
-            Ok(handle) => {
-                let mut lists = self.lists();
-                if !lists.ended {
-                    lists.handles.push(handle);
-                }
-                Ok(())
-            }
-            Err(error) => Err((error, m.lock_inbox().take())),
-        }
     }
 
     /// The M has no P: sleeps until it gets one. `None`: the runtime closes. Go: `stopm`.
@@ -222,8 +141,43 @@ impl Shared {
             }
             lists.idle_ms.push(Arc::clone(m));
         }
-        m.sleep(self);
+        self.sleep_m(m)
+    }
+
+    /// The M is on the list of idle Ms, or reserved: sleeps until it has something to do. `None`: it ends.
+    pub(super) fn sleep_m(&self, m: &Arc<Machine>) -> Option<Assignment> {
+        match self.sit(m) {
+            Sat::Due(assignment) => return Some(assignment),
+            Sat::Woken => {}
+            Sat::Park => {
+                while !m.parker.park_until(self.keep_alive()) {
+                    if self.expire(m) {
+                        return None;
+                    }
+                }
+            }
+        }
         m.lock_inbox().take() // empty: woken by `wake_all`
+    }
+
+    /// Until when an M that goes to sleep now waits for work (M4).
+    fn keep_alive(&self) -> Nanos {
+        if self.lists().threads <= self.config.procs {
+            return NEVER;
+        }
+        Instant::now().checked_add(self.config.keep_alive).map_or(NEVER, clock::nanos_of)
+    }
+
+    /// The keep-alive of `m` is over: true if it is to end. False: there are no longer too many Ms, or it has been
+    /// taken off the list, and will be woken, or put back.
+    fn expire(&self, m: &Arc<Machine>) -> bool {
+        let mut lists = self.lists();
+        let ends = lists.threads > self.config.procs && lists.forget_idle(m);
+        if ends {
+            // Its handle goes with it: nobody joins a thread that ends before the runtime does.
+            drop(lists.handles.remove(&m.id.as_u32()));
+        }
+        ends
     }
 
     /// A P is idle and nobody looks for work: wakes an M to look. Go: `wakep`.

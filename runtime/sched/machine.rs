@@ -5,14 +5,18 @@
 //! ```text
 //!   thread: main ─▶ schedule::run ⇄ sleep (parker, or the poller's seat) ─▶ m_ended
 //!   inbox:  empty ──(who takes the M off a list fills it)──▶ a P ──(the M, awake)──▶ empty
+//!   declared: 0 ─ block ─▶ 1 ─ back ─▶ 2 ─ block ─▶ 3 …          (sysmon reads it: odd is in a declared block)
 //! ```
 //!
 //! K1. An M's inbox is filled by whoever took the M off a list, before it wakes the M (lists.rs, M3).
 //! K2. One M at a time sleeps in the poller (poller.rs, O1); `wake` reaches it there and in its parker.
 //! K3. Only the M itself pins its thread, to the core of a P in its hand; it un-pins itself before it sleeps
 //!     or blocks, and a revoker does while it takes the P.
+//! K4. `tid` is the thread's from its start to shortly before its end; a revoker that un-pins holds its lock, so that
+//!     the number is nobody else's by then.
 //!
-//! Absent: the lists of what is idle, and the start of threads (`lists.rs`).
+//! Absent: the lists of what is idle (`lists.rs`), the start of threads (`threads.rs`), the sleep in the poller
+//! (`seat.rs`).
 
 use super::idle::Spinning;
 use super::ids::MachineId;
@@ -21,12 +25,14 @@ use super::processor::OwnedP;
 use super::{Shared, schedule};
 use crate::poller::Poller;
 use crate::sys::affinity::{Tid, pin_to, process_mask};
+use crate::sys::counter::Counter;
 use crate::sys::parker::Parker;
+use std::collections::HashMap;
 use std::sync::atomic::{
-    AtomicBool, AtomicU32,
+    AtomicBool, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A P for an M, and with it, perhaps, the duty to look for work.
 pub(crate) struct Assignment {
@@ -40,8 +46,15 @@ pub(crate) struct Machine {
     pub(crate) lease: Lease,
     pub(super) parker: Parker,
     inbox: Mutex<Option<Assignment>>,
-    tid: OnceLock<Tid>,
+    /// The thread, while it lives (K4).
+    tid: Mutex<Option<Tid>>,
     pinned: AtomicBool,
+    /// Declared blocks begun and ended; only the M writes it.
+    declared: Counter,
+    /// The slice of the poll in progress is over (`preempt.rs`).
+    preempted: AtomicBool,
+    /// It lost its P to others because its poll computed for too long, and that poll is not over.
+    hog: AtomicBool,
     /// It sleeps in the poller, not in its parker.
     in_poller: AtomicBool,
 }
@@ -56,8 +69,11 @@ impl Machine {
             lease: Lease::new(),
             parker,
             inbox: Mutex::new(None),
-            tid: OnceLock::new(),
+            tid: Mutex::new(None),
             pinned: AtomicBool::new(false),
+            declared: Counter::default(),
+            preempted: AtomicBool::new(false),
+            hog: AtomicBool::new(false),
             in_poller: AtomicBool::new(false),
         }
     }
@@ -65,8 +81,21 @@ impl Machine {
     /// An M that is the calling thread, for the time of a `block_on`.
     pub(crate) fn for_caller() -> Self {
         let m = Self::new(Parker::for_this_thread());
-        m.tid.get_or_init(Tid::current);
+        m.set_tid(Some(Tid::current()));
         m
+    }
+
+    fn lock_tid(&self) -> MutexGuard<'_, Option<Tid>> {
+        self.tid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_tid(&self, tid: Option<Tid>) {
+        *self.lock_tid() = tid;
+    }
+
+    /// Its thread, if that has begun and not ended.
+    pub(super) fn tid(&self) -> Option<Tid> {
+        *self.lock_tid()
     }
 
     /// The M, inside, has `p` in its hand.
@@ -97,14 +126,48 @@ impl Machine {
         self.pinned.load(Relaxed)
     }
 
-    /// Gives the M's thread the process's mask back; by itself, or by a revoker that has its P.
+    /// The M's own thread gives itself the process's mask back.
     pub(crate) fn unpin(&self) {
         // Ordering: AcqRel; of the M and a revoker one does it.
         if self.pinned.swap(false, AcqRel)
-            && let (Some(mask), Some(tid)) = (&process_mask().mask, self.tid.get())
+            && let Some(mask) = &process_mask().mask
         {
-            mask.give_to(*tid);
+            mask.give_to(Tid::current());
         }
+    }
+
+    /// A revoker gives the M's thread the process's mask back (K4).
+    pub(super) fn unpin_from_outside(&self) {
+        let tid = self.lock_tid();
+        // Ordering: AcqRel; of the M and a revoker one does it.
+        if self.pinned.swap(false, AcqRel)
+            && let (Some(mask), Some(tid)) = (&process_mask().mask, *tid)
+        {
+            mask.give_to(tid);
+        }
+    }
+
+    /// Declared blocks begun and ended: odd while it is in one.
+    pub(super) fn declared(&self) -> u64 {
+        self.declared.get()
+    }
+
+    /// The M itself begins or ends a declared block.
+    #[inline]
+    pub(super) fn set_declared(&self, count: u64) {
+        self.declared.set(count);
+    }
+
+    /// Whether the poll in progress is asked to yield.
+    #[inline]
+    pub(super) fn is_preempted(&self) -> bool {
+        // Ordering: Relaxed; asked again at the next leaf.
+        self.preempted.load(Relaxed)
+    }
+
+    pub(super) fn set_preempted(&self, preempted: bool) {
+        // Ordering: Relaxed; as above. Set for a poll that is over by then, it makes another yield once.
+        self.preempted.store(preempted, Relaxed);
     }
 
     pub(super) fn lock_inbox(&self) -> MutexGuard<'_, Option<Assignment>> {
@@ -121,37 +184,86 @@ impl Machine {
         }
     }
 
-    /// Sleeps until woken, in the poller if nobody else is there.
-    pub(super) fn sleep(&self, shared: &Shared) {
-        // Ordering: AcqRel; one M at a time has the seat (poller.rs, O1).
-        if !shared.poller_taken.swap(true, AcqRel) {
-            // Ordering: Release; pairs with the Acquire load in `wake`, which see.
-            self.in_poller.store(true, Release);
-            while !self.parker.take_token() {
-                shared.poller.wait(None);
-            }
-            // Ordering: Release; nobody else has the seat until the next line.
-            self.in_poller.store(false, Release);
-            // Ordering: Release; pairs with the next swap.
-            shared.poller_taken.store(false, Release);
-        } else {
-            self.parker.park();
-        }
+    /// The M is about to sit in the poller, or has left it (`seat.rs`).
+    pub(super) fn set_in_poller(&self, there: bool) {
+        // Ordering: Release; pairs with the Acquire load in `wake`, which see.
+        self.in_poller.store(there, Release);
     }
 }
 
 impl Machine {
     /// The thread of an M, from its start to its end. Go: `mstart`.
-    pub(super) fn main(self: Arc<Self>, shared: Arc<Shared>) {
+    #[doc(alias = "mstart")]
+    pub(super) fn main(self: Arc<Self>, shared: Arc<Shared>, reserved: bool) {
         self.parker.adopt();
-        self.tid.get_or_init(Tid::current);
+        self.set_tid(Some(Tid::current()));
         // The thread that started us may be pinned, and passed its mask on.
         if let Some(mask) = &process_mask().mask {
             mask.give_to(Tid::current());
         }
-        let first = self.lock_inbox().take();
-        schedule::run(&shared, &self, first);
+        shared.register(&self);
+        let first = if reserved { shared.sleep_m(&self) } else { self.lock_inbox().take() };
+        if !reserved || first.is_some() {
+            schedule::run(&shared, &self, first);
+        }
         self.unpin();
+        shared.unregister(&self);
         shared.m_ended();
+    }
+}
+
+/// Every M with a thread, by its number, so that sysmon finds the one that holds a P. Go: `allm`.
+#[derive(Default)]
+pub(crate) struct Machines(Mutex<HashMap<u32, Arc<Machine>>>);
+
+impl Machines {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Arc<Machine>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// From here on sysmon knows the M, whose thread is the calling one.
+    pub(super) fn register(&self, m: &Arc<Machine>) {
+        self.machines.lock().insert(m.id.as_u32(), Arc::clone(m));
+    }
+
+    /// The M's thread ends, or goes its own ways.
+    pub(super) fn unregister(&self, m: &Machine) {
+        m.set_tid(None);
+        self.machines.lock().remove(&m.id.as_u32());
+    }
+
+    /// The M with this number, if its thread lives.
+    pub(super) fn machine(&self, id: u32) -> Option<Arc<Machine>> {
+        if id == 0 { None } else { self.machines.lock().get(&id).cloned() }
+    }
+}
+
+/// Ms that lost their P because their poll computed for too long, and have not come back: at most `procs`.
+#[derive(Debug, Default)]
+pub(crate) struct Hogs(AtomicU64);
+
+impl Hogs {
+    pub(super) fn get(&self) -> u64 {
+        // Ordering: Relaxed; a limit, not a matter of correctness.
+        self.0.load(Relaxed)
+    }
+
+    /// sysmon: `m` has lost its P.
+    pub(super) fn begin(&self, m: &Machine) {
+        // Ordering: Relaxed; as above.
+        self.0.fetch_add(1, Relaxed);
+        // Ordering: Release; pairs with the swap in `end`.
+        m.hog.store(true, Release);
+    }
+
+    /// The M `m`, having lost its P: its poll is over.
+    pub(super) fn end(&self, m: &Machine) {
+        // Ordering: AcqRel; pairs with the store in `begin`.
+        if m.hog.load(Relaxed) && m.hog.swap(false, AcqRel) {
+            // Ordering: Relaxed; as in `get`.
+            self.0.fetch_sub(1, Relaxed);
+        }
     }
 }

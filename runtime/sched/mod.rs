@@ -4,20 +4,23 @@
 //!
 //! ```text
 //!   ready.rs      spawn and wake put a task into a P's queue or the injector, and wake an M if need be
-//!   schedule.rs   the M's loop: find a task (policy/find.rs), lend the P to it, poll it
-//!   lists.rs      what is idle, and who starts or wakes it    idle.rs    who spins, who may sleep
-//!   machine.rs    the M
-//!   processor.rs  the P                                     lease.rs   who may touch a P during a poll
-//!   blocking.rs   a P changes hands: handoff, the ladder    revoker.rs takes Ps away, for tests
-//!   block_on.rs   a thread that is not an M runs a future   shutdown.rs the end
+//!   schedule.rs   the M's loop: lend the P to a task, poll it  sources.rs where it looks for one (policy/find.rs)
+//!   lists.rs      what is idle     threads.rs who starts it   idle.rs    who spins, who may sleep
+//!   machine.rs    the M                                       seat.rs, bedtime.rs  who sleeps until when
+//!   processor.rs  the P                                       lease.rs   who may touch a P during a poll
+//!   sysmon.rs     watches the Ps                              retake.rs  takes one from an M in the middle of a poll
+//!   blocking.rs   a P changes hands: handoff, the ladder      revoker.rs takes Ps away, for tests
+//!   block_on.rs   a thread that is not an M runs a future     timing.rs, preempt.rs  timers, and the end of a slice
+//!   permits.rs    how many may block at once                  shutdown.rs the end
 //! ```
 //!
 //! Lock order: `lists` (lists.rs) before an M's inbox; the slab's `foreign` before its `depot`; all others (the
-//! poller's, the revoker's, shutdown's `WAITING`) are leaves. None is held while user code runs, a thread is
-//! started, or an M is woken.
+//! poller's, the timers', the revoker's, `machines`, an M's `tid`, sysmon's handle, the permits', shutdown's `WAITING`)
+//! are leaves. None is held while user code runs, a thread is started, or an M is woken.
 //!
-//! Absent: timers, sysmon, the netpoller. `GMPRT_TEST_REVOKE` stands in for sysmon's retake.
+//! Absent: the netpoller.
 
+mod bedtime;
 pub(crate) mod block_on;
 pub(crate) mod blocking;
 mod chain;
@@ -28,18 +31,27 @@ pub(crate) mod ids;
 pub(crate) mod lease;
 pub(crate) mod lists;
 pub(crate) mod machine;
+pub(crate) mod permits;
+pub(crate) mod preempt;
 #[expect(unsafe_code, reason = "who owns a P may use its cells")]
 pub(crate) mod processor;
 #[expect(unsafe_code, reason = "the upcall from a waker names its scheduler by a raw pointer")]
 pub(crate) mod ready;
+mod retake;
 pub(crate) mod revoker;
 pub(crate) mod schedule;
+mod seat;
 pub(crate) mod shutdown;
+mod sources;
+mod sysmon;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod threads;
+pub(crate) mod timing;
 pub(crate) mod yield_now;
 
+pub use blocking::block_in_place;
 pub use ids::{MachineId, ProcessorId};
 pub use ready::spawn;
 
@@ -52,11 +64,17 @@ use crate::queue::victims::Victims;
 use crate::sys::counter::Counter;
 use idle::Census;
 use lists::Lists;
+use machine::{Hogs, Machines};
+use permits::Permits;
 use processor::Processor;
 use revoker::Revoker;
+use seat::Seat;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+use sysmon::Sysmon;
+use threads::First;
 
 /// Where Ms run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,6 +99,10 @@ pub(crate) struct Config {
     pub(crate) affinity: Affinity,
     pub(crate) thread_name: String,
     pub(crate) unhandled_panic: UnhandledPanic,
+    /// How many blocking closures run at once.
+    pub(crate) max_blocking: usize,
+    /// How long an M beyond `procs` stays idle before it ends.
+    pub(crate) keep_alive: Duration,
     /// Tests: no thread can be started, as if the system had none.
     pub(crate) refuse_threads: bool,
 }
@@ -88,8 +110,12 @@ pub(crate) struct Config {
 /// How often a P left its M otherwise than for want of work.
 #[derive(Debug, Default)]
 pub(crate) struct Retakes {
-    /// Ps taken from an M inside a poll.
+    /// Ps taken from an M whose poll blocked without a word.
     pub(crate) revoked: Counter,
+    /// Ps taken from an M in a declared block.
+    pub(crate) declared: Counter,
+    /// Ps taken from an M whose poll computed for too long.
+    pub(crate) hogs: Counter,
     /// Ps given up because their M declared that it would block.
     pub(crate) handed_off: Counter,
 }
@@ -103,7 +129,11 @@ pub(crate) struct Shared {
     pub(crate) victims: Victims,
     pub(crate) slab: Arc<Slab>,
     pub(crate) poller: ParkPoller,
-    poller_taken: AtomicBool,
+    seat: Seat,
+    sysmon: Sysmon,
+    machines: Machines,
+    hogs: Hogs,
+    pub(crate) permits: Arc<Permits>,
     lists: Mutex<Lists>,
     /// Length of the line in `lists`: a hint, so that the loop need not lock to see that nobody waits.
     line_len: AtomicUsize,
@@ -129,10 +159,15 @@ impl Shared {
             })
             .collect();
         let shared = ready::assemble(config, procs);
+        shared.start_sysmon()?;
         shared.lists().threads = 1;
-        if let Err((error, _)) = shared.new_m(None) {
-            shared.lists().threads = 0;
-            shared.close_revoker();
+        if let Err((error, _)) = shared.new_m(First::Nothing) {
+            let mut lists = shared.lists();
+            (lists.threads, lists.closing) = (0, true);
+            drop(lists);
+            // Ordering: Relaxed; sysmon sees it when it has been poked.
+            shared.closing.store(true, Relaxed);
+            shared.end_sysmon();
             return Err(error);
         }
         Ok(shared)
@@ -154,6 +189,18 @@ impl Shared {
 
     /// Whether anything waits for an M: the last look (`idle.rs`, N3).
     pub(crate) fn work_anywhere(&self) -> bool {
-        self.injector.len() > 0 || self.procs.iter().any(Processor::has_work)
+        self.injector.len() > 0 || self.procs.iter().any(Processor::has_work) || self.timer_is_due()
+    }
+
+    /// Whether an M waits in line for a P.
+    #[inline(always)]
+    fn line_waits(&self) -> bool {
+        // Ordering: Relaxed; a hint, which the lock confirms.
+        self.line_len.load(Relaxed) > 0
+    }
+
+    /// Whether anything waits for a P: a task, a due timer, an M in line. sysmon's question.
+    fn work_waits(&self) -> bool {
+        self.work_anywhere() || self.line_waits()
     }
 }

@@ -15,7 +15,9 @@
 //!     therefore one user at a time, and what one user did happens before the next one's use.
 //! P3. A task in `runnext` runs next, before the ring; thieves take it only in their last round.
 //!
-//! Absent: timers and the trace ring, which will stand here too.
+//! Absent: the trace ring, which will stand here too.
+//!
+//! Length: the owner's side and the thief's share the cells that P2 is about; apart they would be open to others.
 
 use super::chain::Chain;
 use super::ids::ProcessorId;
@@ -29,12 +31,14 @@ use crate::queue::injector::Injector;
 use crate::queue::ring::{Full, Ring};
 use crate::queue::victims::next_random;
 use crate::sys::primitive::AtomicOrdering::{AcqRel, Acquire, Relaxed};
+use crate::timers::Timers;
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::mem;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 use std::time::Instant;
 
 /// A P, as every thread sees it.
@@ -47,6 +51,10 @@ pub(crate) struct Processor {
     holder: AtomicU32,
     runnext: AtomicPtr<Header>,
     ring: Ring<Header>,
+    /// Timers set from here. They have a lock of their own: anybody may set, cancel and fire them.
+    pub(crate) timers: Arc<Timers>,
+    /// The injector's head has waited for too long: the next task comes from there (sysmon sets it).
+    injector_due: AtomicBool,
     local: CachePadded<Local>,
 }
 
@@ -131,6 +139,8 @@ impl Processor {
             holder: AtomicU32::new(0),
             runnext: AtomicPtr::new(ptr::null_mut()),
             ring: Ring::new(),
+            timers: Arc::new(Timers::new()),
+            injector_due: AtomicBool::new(false),
             local: CachePadded::new(Local {
                 random: Cell::new(seed),
                 free: FreeSlots::new(),
@@ -169,6 +179,18 @@ impl Processor {
     pub(crate) fn set_holder(&self, m: u32) {
         // Ordering: Relaxed; as above.
         self.holder.store(m, Relaxed);
+    }
+
+    /// Whether the injector is to be looked at before the own queues.
+    #[inline(always)]
+    pub(crate) fn injector_is_due(&self) -> bool {
+        // Ordering: Relaxed; a hint.
+        self.injector_due.load(Relaxed)
+    }
+
+    pub(crate) fn set_injector_due(&self, due: bool) {
+        // Ordering: Relaxed; a hint.
+        self.injector_due.store(due, Relaxed);
     }
 
     /// Whether a task waits here; the last look's question (`idle.rs`, N3).
@@ -227,13 +249,19 @@ impl Processor {
 
 impl LocalP {
     /// Puts a task into `runnext`; the one that was there goes to the ring's tail. Go: `runqput(next)`.
+    ///
+    /// True if none was there: nobody need be woken for a task that this M runs next (idle.rs, N4).
     #[inline]
-    pub(crate) fn put_next(&self, task: Queued, injector: &Injector<Header>) {
+    pub(crate) fn put_next(&self, task: Queued, injector: &Injector<Header>) -> bool {
         // Ordering: Release half pairs with the Acquire half of a thief's claim: the task is written.
         // Acquire half: for the one kicked out, as our own earlier swap published it.
         let kicked = self.runnext.swap(task.into_raw().as_ptr(), AcqRel);
-        if let Some(kicked) = NonNull::new(kicked) {
-            self.push_back(kicked, injector);
+        match NonNull::new(kicked) {
+            None => true,
+            Some(kicked) => {
+                self.push_back(kicked, injector);
+                false
+            }
         }
     }
 

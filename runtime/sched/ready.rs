@@ -5,7 +5,8 @@
 //! ```text
 //!   the thread holds a P of this runtime ── yes ─▶ runnext; who was there ─▶ ring ─▶ (full) half to the injector
 //!                                        └─ no ──▶ injector
-//!   then FENCE-SUBMIT: a P idle and nobody spinning? wake one
+//!   then FENCE-SUBMIT: a P idle and nobody spinning? wake an M; but for a lone task in `runnext`, or if no P is idle,
+//!   at most rouse sysmon (idle.rs, N4)
 //! ```
 //!
 //! D1. A task that is QUEUED and in nobody's queue keeps its scheduler alive: shutdown waits for it
@@ -18,10 +19,14 @@
 //! Absent: a wake for a task that only moved (`yield_now`): its M goes on working and sees it again.
 
 use super::current::{self, with_p};
-use super::idle::Census;
+use super::idle::{Call, Census};
 use super::lists::Lists;
+use super::machine::{Hogs, Machines};
+use super::permits::Permits;
 use super::processor::{Processor, fresh_ids};
 use super::revoker::Revoker;
+use super::seat::Seat;
+use super::sysmon::Sysmon;
 use super::{Config, Retakes, Shared};
 use crate::cell::join::JoinHandle;
 use crate::cell::raw::create;
@@ -40,7 +45,7 @@ use std::sync::{Arc, Condvar, Mutex};
 /// A scheduler whose slab knows the way up to it.
 pub(super) fn assemble(config: Config, procs: Vec<Processor>) -> Arc<Shared> {
     let revoker = Revoker::from_environment();
-    let shared = Arc::new_cyclic(|weak: &std::sync::Weak<Shared>| {
+    Arc::new_cyclic(|weak: &std::sync::Weak<Shared>| {
         let idle = procs
             .iter()
             .rev() // P0 is taken first
@@ -56,7 +61,11 @@ pub(super) fn assemble(config: Config, procs: Vec<Processor>) -> Arc<Shared> {
             victims: Victims::new(procs.len() as u32),
             slab: Slab::new(upcalls, weak.as_ptr().cast()),
             poller: ParkPoller::default(),
-            poller_taken: AtomicBool::new(false),
+            seat: Seat::new(),
+            sysmon: Sysmon::new(),
+            machines: Machines::default(),
+            hogs: Hogs::default(),
+            permits: Arc::new(Permits::new(config.max_blocking)),
             lists: Mutex::new(Lists::new(idle)),
             line_len: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
@@ -68,9 +77,7 @@ pub(super) fn assemble(config: Config, procs: Vec<Processor>) -> Arc<Shared> {
             config,
             procs,
         }
-    });
-    Revoker::start(&shared);
-    shared
+    })
 }
 
 /// A waker's way up.
@@ -85,14 +92,15 @@ unsafe fn upcall_ready(sched: *const (), task: Queued) {
     let here = with_p(sched, |p| {
         // SAFETY: D1; also, the context that lends the P holds a reference on the scheduler.
         let shared = unsafe { &*sched };
-        p.put_next(task.take().expect("put once"), &shared.injector);
+        p.put_next(task.take().expect("put once"), &shared.injector)
     });
-    if here.is_some() {
+    if let Some(next) = here {
         // The task may have ended by now, but the context is this thread's.
         current::with(|cx| {
             debug_assert!(ptr::eq(Arc::as_ptr(&cx.shared), sched));
-            if cx.shared.census.submitted() {
-                cx.shared.wake_p();
+            // The scheduler itself, firing timers: it looks at `runnext` in a moment, and nobody need be roused for it.
+            if !next || cx.in_poll() {
+                cx.shared.submitted(next);
             }
         });
         return;
@@ -137,8 +145,16 @@ impl Shared {
     /// Puts a task from a thread without a P into the injector.
     pub(crate) fn inject(self: &Arc<Self>, task: Queued) {
         self.injector.push(task.into_raw());
-        if self.census.submitted() {
-            self.wake_p();
+        self.submitted(false);
+    }
+
+    /// Work was published: wakes whom it takes (idle.rs). `next`: it is alone in the `runnext` of the caller's P.
+    #[inline]
+    fn submitted(self: &Arc<Self>, next: bool) {
+        match self.census.submitted(next) {
+            Call::Nobody => {}
+            Call::Machine => self.wake_p(),
+            Call::Sysmon => self.rouse_sysmon(),
         }
     }
 
@@ -160,13 +176,11 @@ impl Shared {
             let slot = p.get_slot(class_for::<F>(), &self.slab);
             let (joined, queued) = create(slot, id, site, future.take().expect("moved once"));
             p.tally.spawned.add(1);
-            p.put_next(queued, &self.injector);
-            JoinHandle::new(joined, id)
+            let next = p.put_next(queued, &self.injector);
+            (JoinHandle::new(joined, id), next)
         });
-        if let Some(handle) = here {
-            if self.census.submitted() {
-                self.wake_p();
-            }
+        if let Some((handle, next)) = here {
+            self.submitted(next);
             if self.is_closing() {
                 self.cancel_own(); // D2; FENCE-SUBMIT has done what FENCE-CLOSE does (shutdown.rs, E2)
             }

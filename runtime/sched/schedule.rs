@@ -14,7 +14,8 @@
 //!     the poll left behind is dealt with as by a foreign thread.
 //! Q3. While the runtime closes, whoever gives a P up has emptied its queues (shutdown.rs, E4).
 //!
-//! Absent: a panic that gets out of here. Tasks' panics are caught in the cell; one of our own aborts.
+//! Absent: where the M looks for a task (`sources.rs`), and a panic that gets out of here. Tasks' panics are caught in
+//! the cell; one of our own aborts.
 
 use super::current::Context;
 use super::idle::{Spinning, WasLast};
@@ -25,25 +26,27 @@ use super::{Affinity, Shared};
 use crate::cell::state::Claim;
 use crate::cell::{After, Ended, Queued};
 use crate::error::UnhandledPanic;
-use crate::policy::find::{Found, Released, Sources, find_runnable};
-use crate::policy::tuning::{INJECTOR_BATCH, INJECTOR_EVERY, PIN_AFTER, PIN_CLOCK_EVERY};
+use crate::policy::find::{Found, Sources, find_runnable};
+use crate::policy::tuning::{INJECTOR_EVERY, PIN_AFTER, PIN_CLOCK_EVERY};
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::task::Waker;
 use std::time::Instant;
 
 /// An M at work: what it holds, and what it looks at.
-struct Hunt<'a> {
-    cx: &'a Context,
-    shared: &'a Arc<Shared>,
-    p: Option<OwnedP>,
-    spinning: Option<Spinning>,
+pub(super) struct Hunt<'a> {
+    pub(super) cx: &'a Context,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) p: Option<OwnedP>,
+    pub(super) spinning: Option<Spinning>,
     /// When the M was first seen with this P, for `PIN_AFTER`.
     since: Option<Instant>,
+    /// Wakers of due timers, between the heap's lock and their wake.
+    pub(super) due: Vec<Waker>,
 }
 
 /// Ends the process if a panic of ours unwinds through the loop: a P and its tasks would be lost.
-struct AbortOnUnwind;
+pub(super) struct AbortOnUnwind;
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
@@ -59,7 +62,7 @@ pub(super) fn run(shared: &Arc<Shared>, m: &Arc<Machine>, first: Option<Assignme
     let _abort = AbortOnUnwind;
     let cx = Context::new(Arc::clone(shared), Arc::clone(m), true);
     let _entered = cx.enter();
-    let mut hunt = Hunt { cx: &cx, shared, p: None, spinning: None, since: None };
+    let mut hunt = Hunt { cx: &cx, shared, p: None, spinning: None, since: None, due: Vec::new() };
     match first.or_else(|| shared.stop_m(m)) {
         Some(assignment) => hunt.take_up(assignment),
         None => return,
@@ -93,15 +96,15 @@ impl Hunt<'_> {
         self.p.is_some() || self.climb(id)
     }
 
-    fn p(&self) -> &OwnedP {
+    #[inline(always)]
+    pub(super) fn p(&self) -> &OwnedP {
         self.p.as_ref().expect("the hunt goes on only with a P")
     }
 
     /// Rule 6: whether an M waits in line, and this is one of the ticks at which it is served.
     #[inline(always)]
     fn line_is_due(&self) -> bool {
-        // Ordering: Relaxed; a hint, which the lock confirms.
-        self.shared.line_len.load(Relaxed) > 0 && self.line_has_its_turn()
+        self.shared.line_waits() && self.line_has_its_turn()
     }
 
     #[cold]
@@ -134,9 +137,10 @@ impl Hunt<'_> {
     }
 
     /// The M has a P again.
-    fn take_up(&mut self, assignment: Assignment) {
+    pub(super) fn take_up(&mut self, assignment: Assignment) {
         let Assignment { p, spinning } = assignment;
         self.cx.m.wire(&p);
+        self.shared.rouse_deep_sysmon();
         self.shared.pin_always(&self.cx.m, &p);
         self.since = None;
         self.p = Some(p);
@@ -159,6 +163,7 @@ impl Hunt<'_> {
     #[cold]
     #[doc(alias = "exitsyscall")]
     fn climb(&mut self, lost: ProcessorId) -> bool {
+        self.shared.hogs.end(&self.cx.m);
         let p = self.shared.lists().take_idle_p_like(self.shared, lost);
         match p {
             Some(p) => {
@@ -189,9 +194,7 @@ impl Hunt<'_> {
         let g = task.task();
         cx.set_task(Some(g));
         let (after, p) = cx.lend(p, || {
-            if let Some(revoker) = &self.shared.revoker {
-                revoker.maybe_revoke_me(&cx.m);
-            }
+            self.shared.maybe_revoke_me(&cx.m);
             let mut after = task.run(|| cx.take_yielded());
             if matches!(after, After::Idle) && self.shared.is_closing() && g.state().claim() == Claim::Claimed
             {
@@ -199,6 +202,7 @@ impl Hunt<'_> {
             }
             after
         });
+        let yielding = cx.is_yielding();
         cx.set_task(None);
         let Some(p) = p else {
             self.shared.settle(after);
@@ -206,7 +210,7 @@ impl Hunt<'_> {
         };
         match after {
             After::Idle => {}
-            After::Requeue(task) => self.requeue(&p, task),
+            After::Requeue(task) => self.requeue(&p, task, yielding),
             After::Done(ended) => self.shared.report(ended),
             After::Free(ended, slot) => {
                 p.put_slot(slot, &self.shared.slab);
@@ -218,13 +222,13 @@ impl Hunt<'_> {
     }
 
     /// A task that yielded, or was woken, during its poll goes to the end of a queue: the local one, or the
-    /// injector if foreign work waits there. Go: `goschedImpl`, which always takes the injector.
+    /// injector if foreign work waits there, or if its slice was over. Go: `goschedImpl`, which always takes the injector.
     ///
     /// Nobody need be woken for it as for a new task, and no fence is needed: it was runnable before, and
     /// this M goes on. But if help is wanted anyway, this is a moment to call for it.
     #[inline]
-    fn requeue(&self, p: &OwnedP, task: Queued) {
-        if self.shared.injector.foreign_work_waits() {
+    fn requeue(&self, p: &OwnedP, task: Queued, slice_over: bool) {
+        if slice_over || self.shared.injector.foreign_work_waits() {
             self.shared.injector.push_yielder(task.into_raw());
         } else {
             p.put_back(task, &self.shared.injector);
@@ -254,117 +258,6 @@ impl Hunt<'_> {
         if since.elapsed() >= PIN_AFTER {
             self.cx.m.pin(core);
         }
-    }
-}
-
-impl Sources for Hunt<'_> {
-    type Task = Queued;
-
-    #[inline(always)]
-    fn run_due_timers(&mut self) {}
-
-    #[inline(always)]
-    fn schedtick(&self) -> u32 {
-        self.p().tally.schedtick.get() as u32
-    }
-
-    fn injector_one(&mut self) -> Option<Queued> {
-        if self.shared.injector.len() == 0 {
-            return None;
-        }
-        self.p().take_injected(&self.shared.injector)
-    }
-
-    #[inline(always)]
-    fn chain_is_over(&mut self) -> bool {
-        self.p().chain_is_over()
-    }
-
-    #[cold]
-    fn end_chain(&mut self) {
-        let p = self.p();
-        p.end_chain(&self.shared.injector);
-        if let Some(task) = self.injector_batch() {
-            self.p().put_back(task, &self.shared.injector);
-        }
-    }
-
-    #[inline(always)]
-    fn runnext(&mut self) -> Option<Queued> {
-        self.p().take_next()
-    }
-
-    #[inline(always)]
-    fn ring(&mut self) -> Option<Queued> {
-        self.p().take_oldest()
-    }
-
-    #[inline]
-    fn injector_batch(&mut self) -> Option<Queued> {
-        let waiting = self.shared.injector.len();
-        if waiting == 0 {
-            return None;
-        }
-        let share = waiting / self.shared.procs.len() + 1;
-        let n = share.min(waiting).min(INJECTOR_BATCH);
-        self.p().take_injected_batch(n, &self.shared.injector)
-    }
-
-    #[inline(always)]
-    fn poller(&mut self) -> Option<Queued> {
-        None // the parking poller has no I/O
-    }
-
-    fn try_spin(&mut self) -> bool {
-        if self.spinning.is_none() {
-            self.spinning = self.shared.census.try_spin(self.shared.procs.len() as u64);
-        }
-        self.spinning.is_some()
-    }
-
-    #[doc(alias = "stealWork")]
-    fn steal(&mut self, last_round: bool) -> Option<Queued> {
-        let own = self.p();
-        let mut walk = self.shared.victims.walk(own.random());
-        walk.find_map(|victim| {
-            let victim = &self.shared.procs[victim];
-            if victim.id == own.id { None } else { own.steal_from(victim, last_round) }
-        })
-    }
-
-    fn last_look(&mut self) -> Result<Option<Queued>, Released> {
-        let closing = self.shared.is_closing();
-        let p = self.p.take().expect("the hunt goes on only with a P");
-        let in_line = {
-            let mut lists = self.shared.lists();
-            if self.shared.injector.len() > 0 && !closing {
-                drop(lists);
-                self.p = Some(p);
-                return Ok(self.injector_batch());
-            }
-            self.cx.m.unwire(&p);
-            if closing {
-                drop(lists);
-                self.shared.retire_p(p);
-                None
-            } else {
-                lists.release_p(self.shared, p)
-            }
-        };
-        if let Some(m) = in_line {
-            m.wake(self.shared);
-        }
-        if let Some(spinning) = self.spinning.take() {
-            let _last = spinning.give_up(&self.shared.census); // the look below is taken in any case
-        }
-        self.shared.census.before_last_look();
-        if self.shared.is_closing() || !self.shared.work_anywhere() {
-            return Err(Released);
-        }
-        let Some(p) = self.shared.lists().take_idle_p(self.shared) else { return Err(Released) };
-        let spinning = Some(self.shared.census.spin_again());
-        self.take_up(Assignment { p, spinning });
-        Ok(None)
     }
 }
 

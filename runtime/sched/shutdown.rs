@@ -100,7 +100,7 @@ impl Shared {
             self.wake_all(&mut lists)
         };
         sleepers.iter().for_each(|m| m.wake(self));
-        self.close_revoker();
+        self.end_sysmon();
         fence(AtomicOrdering::SeqCst); // FENCE-CLOSE, the sweep's end: E2
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         // A circle is looked for only where the wait has no end.
@@ -133,7 +133,7 @@ impl Shared {
         }
         let handles = std::mem::take(&mut lists.handles);
         drop(lists);
-        for handle in handles {
+        for handle in handles.into_values() {
             let _ = handle.join(); // an M's panic has aborted the process
         }
         true
@@ -164,6 +164,10 @@ impl Shared {
     /// Cancels every task that is not in a poll; the ids of those that are (E3).
     fn sweep(self: &Arc<Self>) -> Vec<TaskId> {
         loop {
+            for p in &self.procs {
+                // Whoever waits for a timer is to learn that it will not come.
+                p.timers.close().into_iter().for_each(|waker| self.wake_quietly(waker));
+            }
             while let Some(task) = take_from(&self.injector) {
                 self.cancel(task);
             }

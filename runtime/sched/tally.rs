@@ -18,4 +18,7 @@ pub(crate) struct Tally {
     pub(crate) stolen: Counter,
     pub(crate) overflows: Counter,
     pub(crate) injector_takes: Counter,
+    /// Timers fired by whoever held it; and those among them that another P's task had set.
+    pub(crate) timers: Counter,
+    pub(crate) timers_stolen: Counter,
 }

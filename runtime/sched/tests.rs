@@ -13,6 +13,8 @@ fn config(procs: usize, max_threads: usize, refuse_threads: bool) -> Config {
         affinity: Affinity::None,
         thread_name: "test".into(),
         unhandled_panic: UnhandledPanic::Report,
+        max_blocking: 16,
+        keep_alive: Duration::from_secs(10),
         refuse_threads,
     }
 }

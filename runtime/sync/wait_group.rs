@@ -21,6 +21,10 @@
 use super::wait_list::Outcome;
 use super::wait_queue::{WaitQueue, Waiter};
 use super::wake_batch::{FirstPanic, WakeBatch};
+#[cfg(gmprt_loom)]
+use crate::models::preempt::must_yield;
+#[cfg(not(gmprt_loom))]
+use crate::sched::preempt::must_yield;
 use crate::sys::primitive::{
     Arc,
     AtomicOrdering::{AcqRel, Acquire, Relaxed},
@@ -30,6 +34,7 @@ use crate::sys::primitive::{
 use crate::{cell::join::JoinHandle, sched::spawn};
 use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 
 /// How many waiters are released under one hold of the lock: bounds both the time others wait for
 /// it and the stack that the wakers take (16 bytes each).
@@ -209,6 +214,9 @@ impl WaitGroup {
         let mut waiter = pin!(Waiter::new(&inner.queue, 0, cancel));
         let mut waited = false;
         poll_fn(|cx| {
+            if must_yield(cx) {
+                return Poll::Pending;
+            }
             let outcome = waiter.as_mut().poll(cx, |round, mine| {
                 *mine = *round;
                 waited = inner.enter();

@@ -21,6 +21,11 @@ impl Tid {
         // SAFETY: A2; the call has no arguments, no failure and no effect.
         Self(unsafe { libc::gettid() })
     }
+
+    /// The number by which the kernel knows it.
+    pub(crate) fn as_raw(self) -> libc::pid_t {
+        self.0
+    }
 }
 
 /// A set of processors.

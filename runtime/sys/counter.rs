@@ -23,6 +23,13 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
+    /// Sets the count; the caller is the only writer.
+    #[inline(always)]
+    pub(crate) fn set(&self, n: u64) {
+        // Ordering: Relaxed; see the head of the file.
+        self.0.store(n, Relaxed);
+    }
+
     /// Adds `n`; others may do so at the same time.
     pub(crate) fn add_shared(&self, n: u64) {
         // Ordering: Relaxed; see the head of the file.

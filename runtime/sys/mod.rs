@@ -7,9 +7,14 @@
 #[expect(unsafe_code, reason = "sched_setaffinity and sched_getaffinity of a whole mask")]
 pub(crate) mod affinity;
 #[cfg(not(gmprt_loom))]
+pub(crate) mod clock;
+#[cfg(not(gmprt_loom))]
 pub(crate) mod counter;
 #[cfg_attr(not(gmprt_loom), expect(unsafe_code, reason = "the membarrier system call"))]
 pub(crate) mod membarrier;
 #[cfg(not(gmprt_loom))]
 pub(crate) mod parker;
 pub(crate) mod primitive;
+#[cfg(not(gmprt_loom))]
+#[expect(unsafe_code, reason = "a thread's CPU clock, and the slack of the own thread's timers")]
+pub(crate) mod thread;

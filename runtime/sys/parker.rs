@@ -9,9 +9,11 @@
 //!
 //! Absent: a mutex and a condition variable (a waker pays one futex call, and none if nobody sleeps).
 
+use super::clock::{self, NEVER, Nanos};
 use super::primitive::{AtomicBool, AtomicOrdering::AcqRel};
 use std::sync::OnceLock;
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 /// One thread's place to sleep. The first thread that parks here owns it.
 #[derive(Debug, Default)]
@@ -36,6 +38,22 @@ impl Parker {
         while !self.take_token() {
             thread::park();
         }
+    }
+
+    /// Sleeps until there is a token, and takes it, or until `until`; says which: true for the token.
+    pub(crate) fn park_until(&self, until: Nanos) -> bool {
+        if until == NEVER {
+            self.park();
+            return true;
+        }
+        while !self.take_token() {
+            let now = clock::now();
+            if now >= until {
+                return false;
+            }
+            thread::park_timeout(Duration::from_nanos(until - now));
+        }
+        true
     }
 
     /// Takes the token, if there is one, without sleeping.
@@ -69,6 +87,18 @@ mod tests {
         parker.unpark();
         parker.park();
         assert!(!parker.take_token(), "two unparks leave one token");
+    }
+
+    #[test]
+    fn a_timed_park_ends_with_the_token_or_at_its_time_and_not_before() {
+        let parker = Parker::for_this_thread();
+        let until = clock::now() + 2_000_000;
+        assert!(!parker.park_until(until));
+        assert!(clock::now() >= until);
+        parker.unpark();
+        assert!(parker.park_until(clock::now() + 60_000_000_000));
+        parker.unpark();
+        assert!(parker.park_until(NEVER));
     }
 
     #[test]

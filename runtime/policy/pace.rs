@@ -1,0 +1,171 @@
+//! How long sysmon sleeps between two looks.
+//!
+//! Go counterpart: the `delay` in `sysmon` (`proc.go`): 20 µs, doubled after 50 quiet rounds, up to 10 ms.
+//!
+//! ```text
+//!   not quiet ─▶ 20 µs, eight rounds ─▶ doubled each round ─▶ 100 µs while a P is idle and chains run
+//!   roused    ─▶ 40 µs ──────────────────────┘             ─▶ 1 ms while work waits
+//!                                                          ─▶ 10 ms otherwise ─▶ deep, if every P is idle
+//! ```
+//!
+//! A1. A round is quiet unless a P was retaken in it. Go's rule alone, in which being woken counts for as much, let
+//!     polls that block for 10 ms go by unnoticed in a prototype.
+//! A2. A poll that has gone on since the last look while work waits is looked at again after 20 µs, once: the second
+//!     look tells whether its thread's clock stands still. This neither begins nor ends a quiet spell.
+//! A3. Deep sleep has no end of its own. It is entered from the slowest pace only, so that a runtime that goes idle a
+//!     thousand times a second does not wake sysmon as often.
+//!
+//! Absent: the clock, and the question what may wake sysmon, which is `sched/sysmon.rs`.
+
+use super::tuning::{
+    SYSMON_CHAIN_LIMIT, SYSMON_FAST, SYSMON_QUIET, SYSMON_ROUSED, SYSMON_SLOWEST, SYSMON_WORK_LIMIT,
+};
+use std::time::Duration;
+
+/// What a round of sysmon has seen, as far as its pace is concerned.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Round {
+    /// A P was retaken (A1).
+    pub(crate) retook: bool,
+    /// A poll must be looked at again soon (A2).
+    pub(crate) look_again: bool,
+    /// A P is idle while on another tasks ready each other through `runnext`: one may be left waiting there.
+    pub(crate) chains: bool,
+    /// Work waits somewhere.
+    pub(crate) work: bool,
+    /// Every P is idle.
+    pub(crate) all_idle: bool,
+}
+
+/// How long to sleep.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub(crate) enum Nap {
+    /// So long, if nobody rouses it.
+    For(Duration),
+    /// Until it is roused (A3).
+    Deep,
+}
+
+/// sysmon's pace.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    period: Duration,
+    quiet: u32,
+}
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        Self { period: SYSMON_FAST, quiet: 0 }
+    }
+
+    /// Somebody cut a long sleep short: something may have to be seen soon.
+    pub(crate) fn roused(&mut self) {
+        *self = Self { period: SYSMON_ROUSED / 2, quiet: SYSMON_QUIET };
+    }
+
+    /// The nap after a round.
+    pub(crate) fn next(&mut self, round: Round) -> Nap {
+        if round.retook {
+            *self = Self::new();
+            return Nap::For(self.period);
+        }
+        if round.all_idle && !round.work && self.period >= SYSMON_SLOWEST {
+            return Nap::Deep;
+        }
+        if self.quiet < SYSMON_QUIET {
+            self.quiet += 1;
+        } else {
+            self.period *= 2;
+        }
+        let limit = match round {
+            Round { chains: true, .. } => SYSMON_CHAIN_LIMIT,
+            Round { work: true, .. } => SYSMON_WORK_LIMIT,
+            _ => SYSMON_SLOWEST,
+        };
+        self.period = self.period.min(limit);
+        Nap::For(if round.look_again { SYSMON_FAST } else { self.period })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn until_steady(pace: &mut Pace, round: Round) -> (Nap, u32) {
+        let mut last = pace.next(round);
+        for rounds in 1.. {
+            let nap = pace.next(round);
+            if nap == last && rounds > SYSMON_QUIET {
+                return (nap, rounds);
+            }
+            last = nap;
+        }
+        unreachable!()
+    }
+
+    #[test]
+    fn eight_quiet_rounds_are_fast_and_then_each_is_twice_as_long() {
+        let mut pace = Pace::new();
+        let work = Round { work: true, ..Round::default() };
+        for _ in 0..SYSMON_QUIET {
+            assert_eq!(pace.next(work), Nap::For(SYSMON_FAST));
+        }
+        assert_eq!(pace.next(work), Nap::For(SYSMON_FAST * 2));
+        assert_eq!(pace.next(work), Nap::For(SYSMON_FAST * 4));
+        assert_eq!(until_steady(&mut pace, work).0, Nap::For(SYSMON_WORK_LIMIT));
+    }
+
+    #[test]
+    fn the_limit_depends_on_what_waits() {
+        let limit = |round| until_steady(&mut Pace::new(), round).0;
+        assert_eq!(limit(Round::default()), Nap::For(SYSMON_SLOWEST));
+        assert_eq!(limit(Round { work: true, ..Round::default() }), Nap::For(SYSMON_WORK_LIMIT));
+        let chains = Round { chains: true, work: true, ..Round::default() };
+        assert_eq!(limit(chains), Nap::For(SYSMON_CHAIN_LIMIT));
+    }
+
+    #[test]
+    fn work_that_comes_up_shortens_a_long_sleep_at_once() {
+        let mut pace = Pace::new();
+        until_steady(&mut pace, Round::default());
+        assert_eq!(pace.next(Round { work: true, ..Round::default() }), Nap::For(SYSMON_WORK_LIMIT));
+    }
+
+    #[test]
+    fn a_retake_makes_it_fast_again() {
+        let mut pace = Pace::new();
+        until_steady(&mut pace, Round::default());
+        assert_eq!(pace.next(Round { retook: true, ..Round::default() }), Nap::For(SYSMON_FAST));
+    }
+
+    #[test]
+    fn a_second_look_comes_soon_and_changes_nothing_else() {
+        let mut pace = Pace::new();
+        let work = Round { work: true, ..Round::default() };
+        until_steady(&mut pace, work);
+        assert_eq!(pace.next(Round { look_again: true, ..work }), Nap::For(SYSMON_FAST));
+        assert_eq!(pace.next(work), Nap::For(SYSMON_WORK_LIMIT));
+    }
+
+    #[test]
+    fn only_the_slowest_pace_goes_over_into_deep_sleep() {
+        let mut pace = Pace::new();
+        let idle = Round { all_idle: true, ..Round::default() };
+        let naps: Vec<Nap> =
+            std::iter::repeat_with(|| pace.next(idle)).take_while(|nap| *nap != Nap::Deep).collect();
+        assert_eq!(naps.last(), Some(&Nap::For(SYSMON_SLOWEST)));
+        assert!(naps.len() < 20, "{} rounds", naps.len());
+        let mut pace = Pace::new();
+        until_steady(&mut pace, Round::default());
+        assert_ne!(pace.next(Round { work: true, ..idle }), Nap::Deep, "not while work waits");
+    }
+
+    #[test]
+    fn roused_it_looks_soon_and_then_less_and_less() {
+        let mut pace = Pace::new();
+        until_steady(&mut pace, Round::default());
+        pace.roused();
+        assert_eq!(pace.next(Round::default()), Nap::For(SYSMON_ROUSED));
+        assert_eq!(pace.next(Round::default()), Nap::For(SYSMON_ROUSED * 2));
+    }
+}

@@ -1,0 +1,41 @@
+//! The end of a time slice: a poll that finds its futures ready again and again is asked to let others run.
+//!
+//! Go counterpart: `preemptone`, `gopreempt_m` (`proc.go`). Go interrupts; here the next leaf future of ours that is
+//! polled says `Pending` once.
+//!
+//! ```text
+//!   sysmon: one schedtick for 10 ms ─▶ m.preempt ─▶ a leaf's poll: must_yield ─▶ Pending, and the task, which is
+//!                                                     queued at once, goes to the injector's tail
+//! ```
+//!
+//! L1. A leaf asks before it looks whether it is ready, so that nothing is taken and then left.
+//! L2. A poll that was made to yield has not been refused anything: who decides on a refusal (a timeout that has
+//!     elapsed, the `default` of a select) asks [`yielding`] first.
+//!
+//! Absent: a budget of operations, such as tokio's 128: a slice is time.
+
+use super::current::{self, note_yield};
+use std::task::Context;
+
+/// Whether the poll in progress is to end: the leaf returns `Pending`. It is polled again without its doing.
+#[inline]
+pub(crate) fn must_yield(polling: &Context<'_>) -> bool {
+    current::with(|cx| cx.m.is_preempted()).unwrap_or(false) && yield_now(polling)
+}
+
+#[cold]
+fn yield_now(polling: &Context<'_>) -> bool {
+    current::with(|cx| {
+        cx.m.set_preempted(false);
+        cx.set_yielding();
+    });
+    if !note_yield(polling.waker()) {
+        polling.waker().wake_by_ref();
+    }
+    true
+}
+
+/// Whether the poll in progress was made to yield.
+pub(crate) fn yielding() -> bool {
+    current::with(|cx| cx.is_yielding()).unwrap_or(false)
+}

@@ -1,0 +1,84 @@
+//! Takes a P from an M in the middle of its poll, and gives it to another.
+//!
+//! Go counterpart: `retake`, `handoffp` (`proc.go`).
+//!
+//! ```text
+//!   reserve an M (idle, or a new thread) ─▶ revoke: REVOKING, membarrier, look again
+//!        none to be had: nothing is done        ├─ won ─▶ an M in line whose turn it is, else the reserved one
+//!                                               └─ lost ─▶ the reserved M goes back on the list
+//! ```
+//!
+//! R1. A P with work is taken only once an M to run it is secured: taken without, it would be in nobody's hand, or
+//!     its tasks would wait in the injector behind all others.
+//! R2. A reserved M is on no list, asleep, its inbox empty. Who reserved it fills the inbox or puts it back.
+//!
+//! Absent: the question whose P is to be taken (`policy/retake.rs` asks it, sysmon and the tests' revoker act on it).
+
+use super::Shared;
+use super::lease::Lease;
+use super::machine::{Assignment, Machine};
+use super::processor::OwnedP;
+use crate::policy::retake::Why;
+use std::sync::Arc;
+
+impl Shared {
+    /// Takes the P of `m` if it still is in the same poll, and hands it over. `needed`: somebody has work for it.
+    pub(super) fn retake(self: &Arc<Self>, m: &Arc<Machine>, why: Why, needed: bool) -> bool {
+        if self.is_closing() {
+            return false;
+        }
+        let reserved = if needed {
+            let Some(reserved) = self.reserve_m() else { return false };
+            Some(reserved)
+        } else {
+            None
+        };
+        let Some(p) = self.revoke(m) else {
+            reserved.into_iter().for_each(|reserved| self.put_back_m(reserved));
+            return false;
+        };
+        match why {
+            Why::Declared => self.retakes.declared.add_shared(1),
+            Why::Blocked => self.retakes.revoked.add_shared(1),
+            Why::Hog => {
+                self.retakes.hogs.add_shared(1);
+                self.hogs.begin(m);
+            }
+        }
+        match reserved {
+            Some(reserved) => self.give_p(p, reserved),
+            None => self.handoff_p(p),
+        }
+        true
+    }
+
+    /// The steps of "The lease": ask, look again, take.
+    pub(super) fn revoke(&self, m: &Machine) -> Option<OwnedP> {
+        let revoking = m.lease.begin_revoke()?;
+        let p = &self.procs[Lease::p_of(&revoking).index()];
+        let polls = p.tally.polls.get();
+        let won = m.lease.finish_revoke(revoking, || {
+            m.unpin_from_outside(); // while REVOKING: an M that withdraws finds itself un-pinned
+            p.tally.polls.get() == polls && p.holder() == m.id.as_u32()
+        })?;
+        Some(p.mint_won(won))
+    }
+
+    /// Gives a P that was taken to the M in line whose turn it is, or to the one that was reserved.
+    fn give_p(self: &Arc<Self>, p: OwnedP, reserved: Arc<Machine>) {
+        if self.is_closing() {
+            self.put_back_m(reserved);
+            return self.retire_p_quietly(p);
+        }
+        let mut lists = self.lists();
+        if lists.somebody_waits() && p.claim_line_turn() {
+            let first = lists.release_p(self, p).expect("somebody is in line");
+            drop(lists);
+            first.wake(self);
+            return self.put_back_m(reserved);
+        }
+        *reserved.lock_inbox() = Some(Assignment { p, spinning: None });
+        drop(lists);
+        reserved.wake(self);
+    }
+}

@@ -1,0 +1,221 @@
+//! Where an M looks for a task: its P's queues and timers, the injector, the other Ps.
+//!
+//! Go counterpart: `findRunnable`, `stealWork`, `timers.check` (`proc.go`, `time.go`).
+//!
+//! ```text
+//!   policy/find.rs asks ─▶ own timers · injector · runnext · ring · injector · others' rings, timers, runnext ─▶ last look
+//! ```
+//!
+//! C1. Nothing here runs a task. Timers' wakers run, with the P lent to them as to a poll: it may be taken meanwhile,
+//!     and then the search is over.
+//! C2. The last look follows FENCE-PARK, after the P was listed idle and the spinning given up (idle.rs, N3).
+//!
+//! Absent: the order, which is `policy/find.rs`.
+
+use super::Shared;
+use super::machine::Assignment;
+use super::schedule::Hunt;
+use crate::cell::Queued;
+use crate::policy::find::{Released, Sources};
+use crate::policy::tuning::{INJECTOR_BATCH, TIMER_BATCH};
+use crate::sys::clock::{self, NEVER};
+use crate::timers::Left;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+
+impl Sources for Hunt<'_> {
+    type Task = Queued;
+
+    #[inline(always)]
+    fn run_due_timers(&mut self) -> Result<(), Released> {
+        let p = self.p();
+        if p.timers.earliest() == NEVER { Ok(()) } else { self.fire_timers_of(p.id.index()) }
+    }
+
+    #[inline(always)]
+    fn injector_is_due(&self) -> bool {
+        self.p().injector_is_due()
+    }
+
+    #[inline(always)]
+    fn schedtick(&self) -> u32 {
+        self.p().tally.schedtick.get() as u32
+    }
+
+    fn injector_one(&mut self) -> Option<Queued> {
+        if self.p().injector_is_due() {
+            self.p().set_injector_due(false);
+        }
+        if self.shared.injector.len() == 0 {
+            return None;
+        }
+        self.p().take_injected(&self.shared.injector)
+    }
+
+    #[inline(always)]
+    fn chain_is_over(&mut self) -> bool {
+        self.p().chain_is_over()
+    }
+
+    #[cold]
+    fn end_chain(&mut self) {
+        let p = self.p();
+        p.end_chain(&self.shared.injector);
+        if let Some(task) = self.injector_batch() {
+            self.p().put_back(task, &self.shared.injector);
+        }
+    }
+
+    #[inline(always)]
+    fn runnext(&mut self) -> Option<Queued> {
+        self.p().take_next()
+    }
+
+    #[inline(always)]
+    fn ring(&mut self) -> Option<Queued> {
+        self.p().take_oldest()
+    }
+
+    #[inline]
+    fn injector_batch(&mut self) -> Option<Queued> {
+        let waiting = self.shared.injector.len();
+        if waiting == 0 {
+            return None;
+        }
+        let share = waiting / self.shared.procs.len() + 1;
+        let n = share.min(waiting).min(INJECTOR_BATCH);
+        self.p().take_injected_batch(n, &self.shared.injector)
+    }
+
+    #[inline(always)]
+    fn poller(&mut self) -> Option<Queued> {
+        None // the parking poller has no I/O
+    }
+
+    fn try_spin(&mut self) -> bool {
+        if self.spinning.is_none() {
+            self.spinning = self.shared.census.try_spin(self.shared.procs.len() as u64);
+        }
+        self.spinning.is_some()
+    }
+
+    #[doc(alias = "stealWork")]
+    fn steal(&mut self, last_round: bool) -> Result<Option<Queued>, Released> {
+        let walk = self.shared.victims.walk(self.p().random());
+        for at in walk {
+            let victim = &self.shared.procs[at];
+            if victim.id == self.p().id {
+                continue;
+            }
+            if last_round && victim.timers.earliest() != NEVER {
+                self.fire_timers_of(at)?;
+                if let task @ Some(_) = self.p().take_next().or_else(|| self.p().take_oldest()) {
+                    return Ok(task); // one that a timer readied
+                }
+            }
+            if let task @ Some(_) = self.p().steal_from(victim, last_round) {
+                return Ok(task);
+            }
+        }
+        Ok(None)
+    }
+
+    fn last_look(&mut self) -> Result<Option<Queued>, Released> {
+        let closing = self.shared.is_closing();
+        let p = self.p.take().expect("the hunt goes on only with a P");
+        let in_line = {
+            let mut lists = self.shared.lists();
+            if self.shared.injector.len() > 0 && !closing {
+                drop(lists);
+                self.p = Some(p);
+                return Ok(self.injector_batch());
+            }
+            self.cx.m.unwire(&p);
+            if closing {
+                drop(lists);
+                self.shared.retire_p(p);
+                None
+            } else {
+                lists.release_p(self.shared, p)
+            }
+        };
+        if let Some(m) = in_line {
+            m.wake(self.shared);
+        }
+        if let Some(spinning) = self.spinning.take() {
+            let _last = spinning.give_up(&self.shared.census); // the look below is taken in any case
+        }
+        let more = self.shared.last_look();
+        if self.shared.is_closing() || !more {
+            return Err(Released);
+        }
+        let Some(p) = self.shared.lists().take_idle_p(self.shared) else { return Err(Released) };
+        let spinning = Some(self.shared.census.spin_again());
+        self.take_up(Assignment { p, spinning });
+        Ok(None)
+    }
+}
+
+impl Hunt<'_> {
+    /// Fires the due timers of the P numbered `whose`, the own or another, on the own. Go: `timers.check`.
+    ///
+    /// The wakers may be anybody's: the P is lent to them as to a poll. `Err`: it was taken meanwhile.
+    fn fire_timers_of(&mut self, whose: usize) -> Result<(), Released> {
+        let timers = &self.shared.procs[whose].timers;
+        let now = clock::now();
+        if !timers.is_due(now) {
+            return Ok(());
+        }
+        let own = whose == self.p().id.index();
+        loop {
+            let left = if own {
+                timers.take_due(now, TIMER_BATCH, &mut self.due)
+            } else {
+                // Whoever has the lock fires them.
+                let Some(left) = timers.try_take_due(now, TIMER_BATCH, &mut self.due) else { return Ok(()) };
+                left
+            };
+            self.wake_due(own)?;
+            if left == Left::Nothing {
+                return Ok(());
+            }
+        }
+    }
+
+    fn wake_due(&mut self, own: bool) -> Result<(), Released> {
+        let fired = self.due.len() as u64;
+        if fired == 0 {
+            return Ok(());
+        }
+        let p = self.p.take().expect("the hunt goes on only with a P");
+        p.tally.timers.add(fired);
+        if !own {
+            p.tally.timers_stolen.add(fired);
+        }
+        let due = &mut self.due;
+        let ((), p) = self.cx.lend(p, || due.drain(..).for_each(|waker| self.shared.wake_quietly(waker)));
+        self.p = p;
+        if self.p.is_some() {
+            return Ok(());
+        }
+        if let Some(spinning) = self.spinning.take() {
+            let _last = spinning.give_up(&self.shared.census); // whoever has the P now looks in its stead
+        }
+        if self.shared.last_look() {
+            self.shared.wake_p();
+        }
+        Err(Released)
+    }
+}
+
+impl Shared {
+    /// Wakes; a panic in a foreign waker concerns nobody else. The hook has told of it.
+    pub(super) fn wake_quietly(&self, waker: Waker) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            // Its drop may panic too, and that again; it ends by forgetting.
+            if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                std::mem::forget(second);
+            }
+        }
+    }
+}

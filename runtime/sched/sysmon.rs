@@ -1,0 +1,336 @@
+//! sysmon: the thread that watches the Ps, and holds none.
+//!
+//! Go counterpart: `sysmon`, `retake` (`proc.go`).
+//!
+//! ```text
+//!   round: each P in a poll: judge it (policy/retake.rs) ─▶ retake it, or ask it to yield
+//!          work beside an idle P that nobody looks for   ─▶ wake an M
+//!          the injector's head has waited for too long   ─▶ each P takes its next task from there
+//!   nap:   20 µs … 10 ms (policy/pace.rs), cut short by rouse; without end while every P is idle
+//! ```
+//!
+//! S1. sysmon runs no user code, so nothing of a user's can stop it: a P that it has taken while the runtime closes
+//!     has its tasks moved to the injector, where the sweep finds them (`shutdown.rs`, E4).
+//! S2. A long sleep is announced (`idle.rs`, N4; `bedtime.rs`, B1), everything is looked at again, and then it sleeps.
+//! S3. It is the one revoker of its runtime (`lease.rs`, X3); the tests' requests are served here too.
+//!
+//! Absent: garbage collection, the netpoller's turn, and Go's memory return.
+
+use super::Shared;
+use super::bedtime::Bedtime;
+use super::machine::Machine;
+use crate::policy::pace::{Nap, Pace, Round};
+use crate::policy::retake::{Probe, Seen, Watch, Why};
+use crate::policy::tuning::{
+    HOG_AFTER, INJECTOR_PATIENCE, STAT_FILES, SYSMON_CHAIN_LIMIT, SYSMON_TIMER_FLOOR, SYSMON_WORK_LIMIT,
+};
+use crate::sys::affinity::process_mask;
+use crate::sys::clock::{self, NEVER, Nanos, nanos};
+use crate::sys::counter::Counter;
+use crate::sys::parker::Parker;
+use crate::sys::thread::{CpuClock, StatFile, State, sleep_exactly};
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+/// What other threads know of sysmon.
+#[derive(Debug)]
+pub(crate) struct Sysmon {
+    parker: Parker,
+    bed: Bedtime,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    rounds: Counter,
+}
+
+impl Sysmon {
+    pub(crate) fn new() -> Self {
+        Self {
+            parker: Parker::default(),
+            bed: Bedtime::new(),
+            thread: Mutex::new(None),
+            rounds: Counter::default(),
+        }
+    }
+
+    /// Whether it sleeps for long, and past `when`. A fence stands before this.
+    pub(super) fn sleeps_past(&self, when: Nanos) -> bool {
+        self.bed.is_later_than(when)
+    }
+
+    /// Makes it look, however it sleeps.
+    pub(super) fn poke(&self) {
+        self.parker.unpark();
+    }
+}
+
+impl Shared {
+    /// How often sysmon has looked.
+    pub(crate) fn sysmon_rounds(&self) -> u64 {
+        self.sysmon.rounds.get()
+    }
+
+    /// Starts the thread.
+    pub(super) fn start_sysmon(self: &Arc<Self>) -> io::Result<()> {
+        let shared = Arc::clone(self);
+        let name = format!("{}-sysmon", self.config.thread_name);
+        let thread = thread::Builder::new().name(name).spawn(move || Monitor::new(&shared).run())?;
+        *self.sysmon.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(())
+    }
+
+    /// The runtime closes: sysmon ends, and is waited for (S1: not for long).
+    pub(super) fn end_sysmon(&self) {
+        self.sysmon.poke();
+        let thread = self.sysmon.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join(); // its panic has aborted the process
+        }
+    }
+
+    /// Ends a long sleep of sysmon's.
+    #[cold]
+    pub(super) fn rouse_sysmon(&self) {
+        if self.census.end_long_sleep() {
+            self.sysmon.poke();
+        }
+    }
+
+    /// An idle P was taken: a sysmon that sleeps without end is to watch it (`idle.rs`, N5).
+    #[inline]
+    pub(super) fn rouse_deep_sysmon(&self) {
+        if self.census.sysmon_sleeps_deeply() {
+            self.rouse_sysmon();
+        }
+    }
+}
+
+/// sysmon at work.
+struct Monitor<'a> {
+    shared: &'a Arc<Shared>,
+    pace: Pace,
+    watched: Vec<Watched>,
+    injector: InjectorWatch,
+    /// When a hog last lost its P.
+    hog_taken: Nanos,
+    files: HashMap<u32, StatFile>,
+}
+
+/// A P from look to look.
+#[derive(Default)]
+struct Watched {
+    watch: Watch,
+    same_poll: bool,
+    own_work: bool,
+    /// Polls that inherited their slice.
+    inherited: u64,
+}
+
+/// How long the injector's head has waited.
+#[derive(Default)]
+struct InjectorWatch {
+    /// Tasks taken from it so far.
+    taken: u64,
+    since: Nanos,
+    /// By P: who held it then, and the CPU time that M had used.
+    cpu: Vec<(u32, Nanos)>,
+}
+
+/// Asks the kernel about an M's thread.
+struct Ask<'a> {
+    m: &'a Machine,
+    files: &'a mut HashMap<u32, StatFile>,
+}
+
+impl Probe for Ask<'_> {
+    fn cpu(&mut self) -> Option<Nanos> {
+        CpuClock::of(self.m.tid()?).read()
+    }
+
+    fn state(&mut self) -> State {
+        let Some(tid) = self.m.tid() else { return State::Other };
+        if !self.files.contains_key(&self.m.id.as_u32()) {
+            if self.files.len() >= STAT_FILES {
+                return State::of(tid);
+            }
+            let Some(file) = StatFile::open(tid) else { return State::Other };
+            self.files.insert(self.m.id.as_u32(), file);
+        }
+        self.files[&self.m.id.as_u32()].state()
+    }
+}
+
+/// The M numbered `m`, and the CPU time that it has used.
+fn cpu_of_holder(shared: &Shared, m: u32) -> (u32, Nanos) {
+    let tid = shared.machine(m).and_then(|m| m.tid());
+    tid.and_then(|tid| CpuClock::of(tid).read()).map_or((0, 0), |cpu| (m, cpu))
+}
+
+impl<'a> Monitor<'a> {
+    fn new(shared: &'a Arc<Shared>) -> Self {
+        let n = shared.procs.len();
+        Self {
+            shared,
+            pace: Pace::new(),
+            watched: (0..n).map(|_| Watched::default()).collect(),
+            injector: InjectorWatch::default(),
+            hog_taken: 0,
+            files: HashMap::new(),
+        }
+    }
+
+    #[doc(alias = "sysmon")]
+    fn run(mut self) {
+        let _abort = super::schedule::AbortOnUnwind;
+        self.shared.sysmon.parker.adopt();
+        sleep_exactly();
+        if let Some(mask) = &process_mask().mask {
+            mask.give_to(crate::sys::affinity::Tid::current()); // whoever built the runtime may be pinned
+        }
+        while !self.shared.is_closing() {
+            self.shared.serve_requests();
+            let round = self.round();
+            self.shared.sysmon.rounds.add(1);
+            self.nap(round);
+        }
+        self.shared.refuse_requests();
+    }
+
+    /// One look at everything.
+    fn round(&mut self) -> Round {
+        let shared = self.shared;
+        let now = clock::now();
+        let (idle, spinning) = shared.census.counts();
+        let help = idle > 0 || spinning > 0;
+        let mut round = Round { all_idle: shared.census.all_idle(shared.procs.len()), ..Round::default() };
+        round.work = shared.injector.len() > 0 || shared.line_waits();
+        let mut left_waiting = shared.injector.len() > 0;
+        for (p, watched) in shared.procs.iter().zip(&mut self.watched) {
+            let (polls, ticks) = (p.tally.polls.get(), p.tally.schedtick.get());
+            let inherited = polls.wrapping_sub(ticks);
+            let timer = p.timers.earliest() <= now;
+            watched.same_poll = watched.watch.note(polls, now);
+            watched.own_work = timer || p.has_work();
+            round.work |= watched.own_work;
+            round.chains |= idle > 0 && inherited != std::mem::replace(&mut watched.inherited, inherited);
+            left_waiting |= timer || (watched.own_work && watched.same_poll);
+        }
+        for at in 0..shared.procs.len() {
+            self.look_at(at, now, help, &mut round);
+        }
+        // Nobody looks for work, a P is idle, and something waits that the M beside it does not come to: a task in the
+        // `runnext` of a poll that goes on, a timer, work for which no thread could be started.
+        if left_waiting && shared.census.wants_help() {
+            shared.wake_p();
+        }
+        self.watch_injector(now);
+        round
+    }
+
+    /// A closer look at one P. It costs a lock to ask for its M, so one whose polls go on is not asked about.
+    fn look_at(&mut self, at: usize, now: Nanos, help: bool, round: &mut Round) {
+        let (shared, p) = (self.shared, &self.shared.procs[at]);
+        let Watched { watch, same_poll, own_work, .. } = &mut self.watched[at];
+        if !*same_poll {
+            return;
+        }
+        let Some(m) = shared.machine(p.holder()).filter(|m| m.lease.is_outside()) else {
+            return watch.rest();
+        };
+        let seen = Seen {
+            now,
+            polls: p.tally.polls.get(),
+            declared: m.declared(),
+            own_work: *own_work,
+            work: round.work,
+            help,
+        };
+        let verdict = watch.judge(&seen, &mut Ask { m: &m, files: &mut self.files });
+        round.look_again |= verdict.look_again;
+        if verdict.preempt {
+            m.set_preempted(true);
+        }
+        let Some(why) = verdict.retake else { return };
+        if why == Why::Hog {
+            let too_soon = now - self.hog_taken < nanos(HOG_AFTER);
+            if too_soon || shared.hogs.get() >= shared.procs.len() as u64 {
+                return;
+            }
+        }
+        if shared.retake(&m, why, seen.own_work || seen.work) {
+            watch.rest();
+            round.retook = true;
+            if why == Why::Hog {
+                self.hog_taken = now;
+            }
+        }
+    }
+
+    /// A bound on the wait in the injector: a P whose M has computed for that long meanwhile takes its next task from
+    /// there. CPU time counts, and not the clock: an M that the kernel did not run would soon have come by.
+    fn watch_injector(&mut self, now: Nanos) {
+        let shared = self.shared;
+        let taken = shared.procs.iter().map(|p| p.tally.injector_takes.get()).sum();
+        let watch = &mut self.injector;
+        if shared.injector.len() == 0 {
+            watch.since = 0;
+        } else if taken != watch.taken || watch.since == 0 {
+            (watch.taken, watch.since) = (taken, now);
+            watch.cpu.clear();
+        } else if watch.cpu.is_empty() {
+            watch.cpu = shared.procs.iter().map(|p| cpu_of_holder(shared, p.holder())).collect();
+        } else if now - watch.since >= nanos(INJECTOR_PATIENCE) {
+            watch.since = now;
+            for (p, before) in shared.procs.iter().zip(&mut watch.cpu) {
+                let after = cpu_of_holder(shared, p.holder());
+                if after.0 == before.0 && after.1 - before.1 >= nanos(INJECTOR_PATIENCE) / 2 {
+                    p.set_injector_due(true);
+                }
+                *before = after;
+            }
+        }
+    }
+
+    /// Sleeps after `round`.
+    fn nap(&mut self, round: Round) {
+        let shared = self.shared;
+        let sysmon = &shared.sysmon;
+        let now = clock::now();
+        let idle = shared.census.some_p_is_idle();
+        let short = if idle { SYSMON_CHAIN_LIMIT } else { SYSMON_WORK_LIMIT };
+        let nap = self.pace.next(round);
+        let (mut until, deep) = match nap {
+            Nap::For(period) if period <= short => {
+                sysmon.parker.park_until(now + nanos(period));
+                return;
+            }
+            Nap::For(period) => (now + nanos(period), false),
+            Nap::Deep => (NEVER, true),
+        };
+        if deep {
+            self.forget_files();
+        }
+        sysmon.bed.announce(until);
+        shared.census.sysmon_sleeps(deep);
+        let changed = shared.is_closing()
+            || (!round.work && shared.work_waits())
+            || (deep && !shared.census.all_idle(shared.procs.len()));
+        // While a P is idle the M in the poller watches the timers, if there is one (seat.rs, V1 and V2).
+        if !(shared.census.some_p_is_idle() && shared.seat.is_watched()) {
+            let earliest = shared.earliest_timer().0;
+            until = until.min(earliest.max(now + nanos(SYSMON_TIMER_FLOOR)));
+        }
+        let roused = changed || sysmon.parker.park_until(until);
+        sysmon.bed.up();
+        let _nobody_else = shared.census.end_long_sleep();
+        if roused {
+            self.pace.roused();
+        }
+    }
+
+    /// Closes the files of Ms that have ended.
+    fn forget_files(&mut self) {
+        let shared = self.shared;
+        self.files.retain(|&m, _| shared.machine(m).is_some());
+    }
+}
