@@ -190,7 +190,9 @@ fn a_p_given_up_with_work_goes_to_the_m_that_waits_in_line() {
         });
         rt.block_on(gives_up).unwrap();
         rt.block_on(in_line).unwrap();
-        assert!(rt.metrics().handoffs >= 2 || common::revoking(), "{:?}", rt.metrics());
+        let metrics = rt.metrics();
+        // Or sysmon was faster, and took the P from the poll that waits.
+        assert!(metrics.handoffs + metrics.retakes >= 2, "{metrics:?}");
     }
 }
 
