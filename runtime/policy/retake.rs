@@ -37,6 +37,8 @@ pub(crate) struct Seen {
     pub(crate) now: Nanos,
     /// Polls begun on the P; another number is another poll.
     pub(crate) polls: u64,
+    /// The M's number: a caller of `block_on` does not count its polls.
+    pub(crate) m: u32,
     /// The M's count of declared blocks begun and ended: odd while it is in one.
     pub(crate) declared: u64,
     /// Something waits in the P's own queues or heap.
@@ -81,6 +83,7 @@ pub(crate) struct Verdict {
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     polls: u64,
+    m: u32,
     /// The poll was first seen then.
     since: Nanos,
     /// The declared block that was seen, and when first.
@@ -109,11 +112,11 @@ impl Watch {
         *self = Self::default();
     }
 
-    /// The P is in the poll numbered `polls`. True: as at the last look.
-    pub(crate) fn note(&mut self, polls: u64, now: Nanos) -> bool {
-        let same = polls == self.polls && self.since != 0;
+    /// The P is in the poll numbered `polls`, on the M numbered `m`. True: as at the last look.
+    pub(crate) fn note(&mut self, polls: u64, m: u32, now: Nanos) -> bool {
+        let same = (polls, m) == (self.polls, self.m) && self.since != 0;
         if !same {
-            *self = Self { polls, since: now, declared: (0, 0), cpu: None };
+            *self = Self { polls, m, since: now, declared: (0, 0), cpu: None };
         }
         same
     }
@@ -121,7 +124,7 @@ impl Watch {
     /// Judges one look.
     pub(crate) fn judge(&mut self, seen: &Seen, probe: &mut impl Probe) -> Verdict {
         let mut verdict = Verdict::default();
-        if !self.note(seen.polls, seen.now) {
+        if !self.note(seen.polls, seen.m, seen.now) {
             return verdict;
         }
         let needed = seen.own_work || !seen.help || passed(self.since, seen.now, BLOCKED_GRACE);
@@ -147,8 +150,8 @@ impl Watch {
         if !needed {
             return verdict;
         }
-        let used = cpu - before.first;
-        let wall = seen.now - before.since;
+        let used = cpu.saturating_sub(before.first);
+        let wall = seen.now.saturating_sub(before.since);
         let little = passed(before.since, seen.now, SHORT_IO_WINDOW) && used < wall / 2;
         if still || little {
             verdict.retake = match probe.state() {
@@ -205,7 +208,7 @@ mod tests {
     }
 
     fn at(now: Nanos) -> Seen {
-        Seen { now, polls: 5, declared: 0, own_work: true, work: true, help: false }
+        Seen { now, polls: 5, m: 1, declared: 0, own_work: true, work: true, help: false }
     }
 
     /// Three looks, 20 µs apart, at a thread that stands still in `state`.
@@ -246,6 +249,15 @@ mod tests {
         for poll in 0..20 {
             let seen = Seen { polls: poll, ..at(MS + poll * 5 * MS) };
             assert_eq!(watch.judge(&seen, &mut Unasked).retake, None);
+        }
+    }
+
+    #[test]
+    fn another_m_is_looked_at_anew_though_the_count_of_polls_stands() {
+        let mut watch = Watch::default();
+        for m in 1..20 {
+            let seen = Seen { m, ..at(MS + u64::from(m) * 5 * MS) };
+            assert_eq!(watch.judge(&seen, &mut Unasked), Verdict::default());
         }
     }
 

@@ -154,12 +154,6 @@ impl Context {
         self.yielding.get()
     }
 
-    /// Whether user code runs that the scheduler called, and not the scheduler on its own account.
-    #[inline]
-    pub(crate) fn in_poll(&self) -> bool {
-        self.task.get().is_some() || !self.is_m
-    }
-
     /// The task in whose poll the thread is.
     pub(crate) fn task(&self) -> Option<TaskRef> {
         self.task.get()

@@ -18,7 +18,7 @@
 //!
 //! Absent: a wake for a task that only moved (`yield_now`): its M goes on working and sees it again.
 
-use super::current::{self, with_p};
+use super::current::{self, Context, with_p};
 use super::idle::{Call, Census};
 use super::lists::Lists;
 use super::machine::{Hogs, Machines};
@@ -98,10 +98,7 @@ unsafe fn upcall_ready(sched: *const (), task: Queued) {
         // The task may have ended by now, but the context is this thread's.
         current::with(|cx| {
             debug_assert!(ptr::eq(Arc::as_ptr(&cx.shared), sched));
-            // The scheduler itself, firing timers: it looks at `runnext` in a moment, and nobody need be roused for it.
-            if !next || cx.in_poll() {
-                cx.shared.submitted(next);
-            }
+            cx.shared.submitted_by(cx, next);
         });
         return;
     }
@@ -148,7 +145,18 @@ impl Shared {
         self.submitted(false);
     }
 
-    /// Work was published: wakes whom it takes (idle.rs). `next`: it is alone in the `runnext` of the caller's P.
+    /// Work was published by the thread in the context `cx`, which holds a P. `next`: it is alone in `runnext`.
+    #[inline]
+    fn submitted_by(self: &Arc<Self>, cx: &Context, next: bool) {
+        if !next || !cx.is_m {
+            self.submitted(false); // a caller of block_on will not run it, even if its P is idle in a moment
+        } else if cx.task().is_some() {
+            self.submitted(true);
+        } // else the scheduler itself, firing timers: it looks at `runnext` in a moment, and nobody need be roused
+    }
+
+    /// Work was published: wakes whom it takes (idle.rs). `next`: it is alone in the `runnext` of the caller's P, whose
+    /// M will look there when its poll is over.
     #[inline]
     fn submitted(self: &Arc<Self>, next: bool) {
         match self.census.submitted(next) {
@@ -180,7 +188,7 @@ impl Shared {
             (JoinHandle::new(joined, id), next)
         });
         if let Some((handle, next)) = here {
-            self.submitted(next);
+            current::with(|cx| self.submitted_by(cx, next));
             if self.is_closing() {
                 self.cancel_own(); // D2; FENCE-SUBMIT has done what FENCE-CLOSE does (shutdown.rs, E2)
             }

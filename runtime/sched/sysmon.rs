@@ -209,7 +209,7 @@ impl<'a> Monitor<'a> {
             let (polls, ticks) = (p.tally.polls.get(), p.tally.schedtick.get());
             let inherited = polls.wrapping_sub(ticks);
             let timer = p.timers.earliest() <= now;
-            watched.same_poll = watched.watch.note(polls, now);
+            watched.same_poll = watched.watch.note(polls, p.holder(), now);
             watched.own_work = timer || p.has_work();
             round.work |= watched.own_work;
             round.chains |= idle > 0 && inherited != std::mem::replace(&mut watched.inherited, inherited);
@@ -240,6 +240,7 @@ impl<'a> Monitor<'a> {
         let seen = Seen {
             now,
             polls: p.tally.polls.get(),
+            m: m.id.as_u32(),
             declared: m.declared(),
             own_work: *own_work,
             work: round.work,
@@ -252,7 +253,7 @@ impl<'a> Monitor<'a> {
         }
         let Some(why) = verdict.retake else { return };
         if why == Why::Hog {
-            let too_soon = now - self.hog_taken < nanos(HOG_AFTER);
+            let too_soon = now.saturating_sub(self.hog_taken) < nanos(HOG_AFTER);
             if too_soon || shared.hogs.get() >= shared.procs.len() as u64 {
                 return;
             }
@@ -279,11 +280,11 @@ impl<'a> Monitor<'a> {
             watch.cpu.clear();
         } else if watch.cpu.is_empty() {
             watch.cpu = shared.procs.iter().map(|p| cpu_of_holder(shared, p.holder())).collect();
-        } else if now - watch.since >= nanos(INJECTOR_PATIENCE) {
+        } else if now.saturating_sub(watch.since) >= nanos(INJECTOR_PATIENCE) {
             watch.since = now;
             for (p, before) in shared.procs.iter().zip(&mut watch.cpu) {
                 let after = cpu_of_holder(shared, p.holder());
-                if after.0 == before.0 && after.1 - before.1 >= nanos(INJECTOR_PATIENCE) / 2 {
+                if after.0 == before.0 && after.1.saturating_sub(before.1) >= nanos(INJECTOR_PATIENCE) / 2 {
                     p.set_injector_due(true);
                 }
                 *before = after;
