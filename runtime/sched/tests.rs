@@ -214,17 +214,32 @@ impl Prize {
     }
 }
 
-/// The lease with real threads and the real membarrier: until 2 000 Ps have been taken, an M polls and enters
-/// the runtime in each poll, and a revoker takes its P whenever it finds it outside.
-#[test]
-fn an_m_and_a_revoker_never_own_the_p_together() {
-    const ENOUGH: u64 = 2_000;
+/// What a fight over one P came to.
+struct Fight {
+    broken: bool,
+    /// Whether each time that somebody touched the P was counted, and none twice.
+    all_counted: bool,
+    retakes: u64,
+}
+
+/// The lease with real threads and the real membarrier, each thread on a core of its own if there are two: an M polls and
+/// enters the runtime in each poll, and a revoker takes its P whenever it finds it outside. Ends after `enough` retakes,
+/// when two have owned the P together, or at `deadline`.
+fn fight(enough: u64, deadline: Option<std::time::Instant>) -> Fight {
     crate::sys::membarrier::choose();
+    let cores = &crate::sys::affinity::process_mask().cores;
+    let pin = |which: usize| {
+        if cores.len() > 1 {
+            crate::sys::affinity::pin_to(cores[which]);
+        }
+    };
     let lease = lease::Lease::new();
     let prize = Prize::default();
     let (at_home, taken, over) = (AtomicBool::new(true), Counter::default(), AtomicBool::new(false));
+    let late = || deadline.is_some_and(|deadline| std::time::Instant::now() >= deadline);
     let touches = std::thread::scope(|scope| {
         let revoker = scope.spawn(|| {
+            pin(0);
             let mut touches = 0;
             while !over.load(SeqCst) && !prize.broken.load(SeqCst) {
                 let won = lease.begin_revoke().and_then(|revoking| lease.finish_revoke(revoking, || true));
@@ -237,42 +252,90 @@ fn an_m_and_a_revoker_never_own_the_p_together() {
             }
             touches
         });
-        let (mut touches, mut polls) = (0, 0_u64);
-        while taken.get() < ENOUGH {
-            until(|| at_home.swap(false, SeqCst) || prize.broken.load(SeqCst)); // the M has the P back
-            if prize.broken.load(SeqCst) {
-                break;
-            }
-            lease.take(ids::ProcessorId(0));
-            loop {
-                lease.leave(); // a poll
-                polls += 1;
-                // Most polls are over at once, so that the two meet often; some last, so that the revoker wins.
-                if polls.is_multiple_of(32) {
-                    (0..100).for_each(|_| std::hint::spin_loop());
-                    std::thread::yield_now();
-                }
-                {
-                    let _inside = lease.enter();
-                    if lease.holds() {
-                        prize.touch(1);
-                        touches += 1;
-                    }
-                }
-                std::mem::forget(lease.enter()); // the end of the poll
-                if !lease.holds() || prize.broken.load(SeqCst) {
+        let m = scope.spawn(|| {
+            pin(1);
+            let (mut touches, mut polls) = (0, 0_u64);
+            while taken.get() < enough && !late() {
+                until(|| at_home.swap(false, SeqCst) || prize.broken.load(SeqCst)); // the M has the P back
+                if prize.broken.load(SeqCst) {
                     break;
                 }
-                prize.touch(1);
-                touches += 1;
+                lease.take(ids::ProcessorId(0));
+                loop {
+                    lease.leave(); // a poll
+                    polls += 1;
+                    // Most polls are over at once, so that the two meet often; some last, so that the revoker wins.
+                    if polls.is_multiple_of(32) {
+                        (0..100).for_each(|_| std::hint::spin_loop());
+                        std::thread::yield_now();
+                    }
+                    {
+                        let _inside = lease.enter();
+                        if lease.holds() {
+                            prize.touch(1);
+                            touches += 1;
+                        }
+                    }
+                    std::mem::forget(lease.enter()); // the end of the poll
+                    if !lease.holds() || prize.broken.load(SeqCst) {
+                        break;
+                    }
+                    prize.touch(1);
+                    touches += 1;
+                }
             }
-        }
-        over.store(true, SeqCst);
-        touches + revoker.join().unwrap()
+            over.store(true, SeqCst);
+            touches
+        });
+        m.join().unwrap() + revoker.join().unwrap()
     });
-    assert!(!prize.broken.load(SeqCst), "two owned the P at the same time");
-    assert_eq!(prize.count.load(SeqCst), touches);
-    assert!(taken.get() >= ENOUGH);
+    Fight {
+        broken: prize.broken.load(SeqCst),
+        all_counted: prize.count.load(SeqCst) == touches,
+        retakes: taken.get(),
+    }
+}
+
+#[test]
+fn an_m_and_a_revoker_never_own_the_p_together() {
+    let enough = if std::env::var_os("GMPRT_LONG").is_some() { 1_000_000 } else { 10_000 };
+    let Fight { broken, all_counted, retakes } = fight(enough, None);
+    assert!(!broken, "two owned the P at the same time");
+    assert!(all_counted);
+    assert!(retakes >= enough);
+}
+
+/// The canary of the test above: without the membarrier two own the P at the same time, and the test sees it. In a process
+/// of its own, since the membarrier is missing for all of it.
+#[test]
+fn without_the_membarrier_the_m_and_the_revoker_own_the_p_together() {
+    const NAME: &str = "sched::tests::without_the_membarrier_the_m_and_the_revoker_own_the_p_together";
+    if crate::sys::affinity::process_mask().cores.len() < 2 {
+        return println!("one core: its two threads see each other's stores in order, whatever is missing");
+    }
+    if std::env::var_os("GMPRT_TEST_SABOTAGE").is_none() {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", NAME, "--nocapture"]).env("GMPRT_TEST_SABOTAGE", "1");
+        let out = child.env_remove("GMPRT_TEST_NO_MEMBARRIER").output().unwrap();
+        let said = String::from_utf8_lossy(&out.stdout);
+        assert!(said.contains("tripped") || said.contains("no membarrier here"), "{out:?}");
+        return;
+    }
+    crate::sys::membarrier::choose();
+    if crate::sys::membarrier::fences_only() {
+        return println!("no membarrier here");
+    }
+    crate::sys::membarrier::SABOTAGED.store(true, SeqCst);
+    let limit = std::time::Instant::now() + Duration::from_secs(30);
+    let mut retakes = 0;
+    while std::time::Instant::now() < limit {
+        let outcome = fight(u64::MAX, Some(limit));
+        retakes += outcome.retakes;
+        if outcome.broken || !outcome.all_counted {
+            return println!("tripped after {retakes} retakes");
+        }
+    }
+    panic!("two owners were not seen in {retakes} retakes without a membarrier: the test sees nothing");
 }
 
 /// What no run would miss if it were lost: on x86 the processor keeps both orders by itself, and the compiler

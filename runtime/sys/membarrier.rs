@@ -58,8 +58,17 @@ mod kernel {
         FENCES_ONLY.load(Ordering::Relaxed)
     }
 
+    /// A canary takes the membarrier away, in a process of its own.
+    #[cfg(test)]
+    pub(crate) static SABOTAGED: AtomicBool = AtomicBool::new(false);
+
     /// Makes every running thread of the process execute a full fence.
     pub(crate) fn everywhere() {
+        #[cfg(test)]
+        // Ordering: Relaxed; set before the threads of the test begin.
+        if SABOTAGED.load(Ordering::Relaxed) {
+            return;
+        }
         let outcome = membarrier(PRIVATE_EXPEDITED);
         assert_eq!(outcome, 0, "membarrier failed after it was registered");
     }
@@ -67,6 +76,8 @@ mod kernel {
 
 #[cfg(not(gmprt_loom))]
 pub(crate) use kernel::choose;
+#[cfg(all(test, not(gmprt_loom)))]
+pub(crate) use kernel::{SABOTAGED, fences_only};
 
 /// The frequent side of the pair (FENCE-LEASE).
 #[inline(always)]
