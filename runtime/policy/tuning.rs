@@ -100,3 +100,6 @@ pub(crate) const MAX_BLOCKING: usize = 512;
 
 /// Timers taken out of a heap under one hold of its lock.
 pub(crate) const TIMER_BATCH: usize = 32;
+
+/// How long a timer may be overdue on a P that has no time for it before another P, if none is idle, is asked to fire it.
+pub(crate) const TIMER_PATIENCE: Duration = Duration::from_millis(1);

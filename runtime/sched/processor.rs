@@ -38,8 +38,14 @@ use std::mem;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 use std::time::Instant;
+
+/// The injector's head has waited for too long: the next task comes from there.
+pub(crate) const INJECTOR_FIRST: u32 = 1;
+
+/// Some P's timers are overdue, its M being busy or off its core: all heaps are to be looked at.
+pub(crate) const ALL_TIMERS: u32 = 2;
 
 /// A P, as every thread sees it.
 pub(crate) struct Processor {
@@ -53,8 +59,8 @@ pub(crate) struct Processor {
     ring: Ring<Header>,
     /// Timers set from here. They have a lock of their own: anybody may set, cancel and fire them.
     pub(crate) timers: Arc<Timers>,
-    /// The injector's head has waited for too long: the next task comes from there (sysmon sets it).
-    injector_due: AtomicBool,
+    /// What sysmon asks of whoever holds it ([`INJECTOR_FIRST`], [`ALL_TIMERS`]).
+    notice: AtomicU32,
     local: CachePadded<Local>,
 }
 
@@ -140,7 +146,7 @@ impl Processor {
             runnext: AtomicPtr::new(ptr::null_mut()),
             ring: Ring::new(),
             timers: Arc::new(Timers::new()),
-            injector_due: AtomicBool::new(false),
+            notice: AtomicU32::new(0),
             local: CachePadded::new(Local {
                 random: Cell::new(seed),
                 free: FreeSlots::new(),
@@ -181,16 +187,23 @@ impl Processor {
         self.holder.store(m, Relaxed);
     }
 
-    /// Whether the injector is to be looked at before the own queues.
+    /// Whether sysmon asks for something.
     #[inline(always)]
-    pub(crate) fn injector_is_due(&self) -> bool {
+    pub(crate) fn has_notice(&self) -> bool {
         // Ordering: Relaxed; a hint.
-        self.injector_due.load(Relaxed)
+        self.notice.load(Relaxed) != 0
     }
 
-    pub(crate) fn set_injector_due(&self, due: bool) {
+    /// What sysmon asks for; asked once.
+    pub(crate) fn take_notice(&self) -> u32 {
         // Ordering: Relaxed; a hint.
-        self.injector_due.store(due, Relaxed);
+        self.notice.swap(0, Relaxed)
+    }
+
+    /// sysmon: asks for it.
+    pub(crate) fn notify(&self, what: u32) {
+        // Ordering: Relaxed; a hint.
+        self.notice.fetch_or(what, Relaxed);
     }
 
     /// Whether a task waits here; the last look's question (`idle.rs`, N3).

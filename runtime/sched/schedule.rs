@@ -41,6 +41,8 @@ pub(super) struct Hunt<'a> {
     pub(super) spinning: Option<Spinning>,
     /// When the M was first seen with this P, for `PIN_AFTER`.
     since: Option<Instant>,
+    /// The next task comes from the injector, if there is one: sysmon asked for it.
+    pub(super) injector_first: bool,
     /// Wakers of due timers, between the heap's lock and their wake.
     pub(super) due: Vec<Waker>,
 }
@@ -62,7 +64,15 @@ pub(super) fn run(shared: &Arc<Shared>, m: &Arc<Machine>, first: Option<Assignme
     let _abort = AbortOnUnwind;
     let cx = Context::new(Arc::clone(shared), Arc::clone(m), true);
     let _entered = cx.enter();
-    let mut hunt = Hunt { cx: &cx, shared, p: None, spinning: None, since: None, due: Vec::new() };
+    let mut hunt = Hunt {
+        cx: &cx,
+        shared,
+        p: None,
+        spinning: None,
+        since: None,
+        injector_first: false,
+        due: Vec::new(),
+    };
     match first.or_else(|| shared.stop_m(m)) {
         Some(assignment) => hunt.take_up(assignment),
         None => return,

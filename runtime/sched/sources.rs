@@ -14,6 +14,7 @@
 
 use super::Shared;
 use super::machine::Assignment;
+use super::processor::{ALL_TIMERS, INJECTOR_FIRST};
 use super::schedule::Hunt;
 use crate::cell::Queued;
 use crate::policy::find::{Released, Sources};
@@ -29,12 +30,16 @@ impl Sources for Hunt<'_> {
     #[inline(always)]
     fn run_due_timers(&mut self) -> Result<(), Released> {
         let p = self.p();
+        if p.has_notice() {
+            self.heed_notice()?;
+        }
+        let p = self.p();
         if p.timers.earliest() == NEVER { Ok(()) } else { self.fire_timers_of(p.id.index()) }
     }
 
     #[inline(always)]
     fn injector_is_due(&self) -> bool {
-        self.p().injector_is_due()
+        self.injector_first
     }
 
     #[inline(always)]
@@ -43,9 +48,7 @@ impl Sources for Hunt<'_> {
     }
 
     fn injector_one(&mut self) -> Option<Queued> {
-        if self.p().injector_is_due() {
-            self.p().set_injector_due(false);
-        }
+        self.injector_first = false;
         if self.shared.injector.len() == 0 {
             return None;
         }
@@ -180,6 +183,19 @@ impl Hunt<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Does what sysmon asks for.
+    #[cold]
+    fn heed_notice(&mut self) -> Result<(), Released> {
+        let notice = self.p().take_notice();
+        self.injector_first = notice & INJECTOR_FIRST != 0;
+        if notice & ALL_TIMERS != 0 {
+            for at in 0..self.shared.procs.len() {
+                self.fire_timers_of(at)?;
+            }
+        }
+        Ok(())
     }
 
     fn wake_due(&mut self, own: bool) -> Result<(), Released> {

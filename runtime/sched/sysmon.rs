@@ -6,6 +6,7 @@
 //!   round: each P in a poll: judge it (policy/retake.rs) ─▶ retake it, or ask it to yield
 //!          work beside an idle P that nobody looks for   ─▶ wake an M
 //!          the injector's head has waited for too long   ─▶ each P takes its next task from there
+//!          timers overdue on a P that does not move      ─▶ another fires them
 //!   nap:   20 µs … 10 ms (policy/pace.rs), cut short by rouse; without end while every P is idle
 //! ```
 //!
@@ -19,10 +20,12 @@
 use super::Shared;
 use super::bedtime::Bedtime;
 use super::machine::Machine;
+use super::processor::{ALL_TIMERS, INJECTOR_FIRST};
 use crate::policy::pace::{Nap, Pace, Round};
 use crate::policy::retake::{Probe, Seen, Watch, Why};
 use crate::policy::tuning::{
     HOG_AFTER, INJECTOR_PATIENCE, STAT_FILES, SYSMON_CHAIN_LIMIT, SYSMON_TIMER_FLOOR, SYSMON_WORK_LIMIT,
+    TIMER_PATIENCE,
 };
 use crate::sys::affinity::process_mask;
 use crate::sys::clock::{self, NEVER, Nanos, nanos};
@@ -205,14 +208,20 @@ impl<'a> Monitor<'a> {
         let mut round = Round { all_idle: shared.census.all_idle(shared.procs.len()), ..Round::default() };
         round.work = shared.injector.len() > 0 || shared.line_waits();
         let mut left_waiting = shared.injector.len() > 0;
+        let (mut overdue, mut on_the_move) = (false, None);
         for (p, watched) in shared.procs.iter().zip(&mut self.watched) {
             let (polls, ticks) = (p.tally.polls.get(), p.tally.schedtick.get());
             let inherited = polls.wrapping_sub(ticks);
-            let timer = p.timers.earliest() <= now;
+            let earliest = p.timers.earliest();
+            let timer = earliest <= now;
+            overdue |= now.saturating_sub(earliest) >= nanos(TIMER_PATIENCE);
             watched.same_poll = watched.watch.note(polls, p.holder(), now);
             watched.own_work = timer || p.has_work();
             round.work |= watched.own_work;
             round.chains |= idle > 0 && inherited != std::mem::replace(&mut watched.inherited, inherited);
+            if !watched.same_poll {
+                on_the_move = Some(p);
+            }
             left_waiting |= timer || (watched.own_work && watched.same_poll);
         }
         for at in 0..shared.procs.len() {
@@ -222,6 +231,14 @@ impl<'a> Monitor<'a> {
         // `runnext` of a poll that goes on, a timer, work for which no thread could be started.
         if left_waiting && shared.census.wants_help() {
             shared.wake_p();
+        }
+        // A P whose M computes for long, or which the kernel does not run, does not come to its timers: one that does
+        // come by fires them. With an idle P that is done by the M just woken.
+        if let Some(p) = on_the_move
+            && overdue
+            && idle == 0
+        {
+            p.notify(ALL_TIMERS);
         }
         self.watch_injector(now);
         round
@@ -285,7 +302,7 @@ impl<'a> Monitor<'a> {
             for (p, before) in shared.procs.iter().zip(&mut watch.cpu) {
                 let after = cpu_of_holder(shared, p.holder());
                 if after.0 == before.0 && after.1.saturating_sub(before.1) >= nanos(INJECTOR_PATIENCE) / 2 {
-                    p.set_injector_due(true);
+                    p.notify(INJECTOR_FIRST);
                 }
                 *before = after;
             }
