@@ -118,7 +118,7 @@ fn lateness<R: Runtime>(timers: usize) -> ([f64; 4], Option<(u64, u64)>) {
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
     for sleeper in 0..timers {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let time = Duration::from_nanos((random >> 32) * SPREAD.as_nanos() as u64 >> 32);
+        let time = Duration::from_nanos(((random >> 32) * SPREAD.as_nanos() as u64) >> 32);
         let load = load.clone();
         rt.spawn(async move {
             let deadline = Instant::now() + time;

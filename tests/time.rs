@@ -860,3 +860,93 @@ fn a_pinned_future_of_any_kind_goes_into_a_timeout() {
         timeout(HOUR, ticker.tick()).await.unwrap();
     });
 }
+
+/// A poll that goes on: it set timers before, in tasks of the same P, and does not come to them.
+#[test]
+fn timers_of_a_p_in_a_long_poll_are_fired_by_another() {
+    let _watch = watch();
+    let rt = runtime(2);
+    let over = Count::default();
+    let (slept, begun) = (over.clone(), Count::default());
+    let busy = rt.spawn(async move {
+        let sleepers: Vec<_> = (0..50)
+            .map(|_| {
+                let (slept, begun) = (slept.clone(), begun.clone());
+                gmprt::spawn(async move {
+                    let mut sleep = sleep(20 * MS);
+                    self::begin(&mut sleep).await;
+                    begun.add();
+                    sleep.await;
+                    slept.add();
+                })
+            })
+            .collect();
+        until_in_task(|| begun.get() == 50).await;
+        until(|| slept.get() == 50); // the thread: the poll goes on
+        for sleeper in sleepers {
+            sleeper.await.unwrap();
+        }
+    });
+    rt.block_on(busy).unwrap();
+    let fired: u64 = rt.metrics().processors.iter().map(|p| p.timers_fired).sum();
+    assert!(fired >= 50, "{fired} timers fired");
+    assert_eq!(over.get(), 50);
+}
+
+/// One P, and no M but the one that sits in the poll: its timers are fired because the P is taken from it.
+#[test]
+fn timers_behind_a_poll_that_blocks_are_fired() {
+    let _watch = watch();
+    let rt = runtime(1);
+    let (gate, slept) = (Gate::default(), Count::default());
+    let (opened, counted) = (gate.clone(), slept.clone());
+    let sleeper = rt.spawn(async move {
+        sleep(5 * MS).await;
+        counted.add();
+        opened.open();
+    });
+    let blocks = rt.spawn(async move { gate.wait() });
+    rt.block_on(blocks).unwrap();
+    rt.block_on(sleeper).unwrap();
+    assert_eq!(slept.get(), 1);
+}
+
+/// What is set while nobody looks: every thread of the runtime sleeps, and the timer is a foreign thread's.
+#[test]
+fn a_timer_set_on_an_idle_runtime_wakes_it() {
+    let _watch = watch();
+    let rt = runtime(4);
+    for round in 0..sized(20, 100) {
+        until(|| rt.metrics().idle_processors == 4);
+        if round % 4 == 0 {
+            thread::sleep(30 * MS); // sleep: until sysmon sleeps without end
+        }
+        rt.block_on(sleep(MS / 4));
+    }
+}
+
+/// Timers beside timers that are far away, cancelled or not, on all Ps, while Ms come and go.
+#[test]
+fn timers_of_all_kinds_on_all_ps_are_over_and_never_early() {
+    let _watch = watch();
+    let rt = runtime(4);
+    let tasks: Vec<_> = (0..sized(200, 1000) as u32)
+        .map(|n| {
+            rt.spawn(async move {
+                let far = sleep(HOUR);
+                for round in 0..5 {
+                    let time = Duration::from_micros(u64::from((n * 37 + round * 101) % 3000));
+                    let begun = Instant::now();
+                    match (n + round) % 3 {
+                        0 => sleep(time).await,
+                        1 => assert!(timeout(time, pending::<()>()).await.is_err()),
+                        _ => drop(timeout(HOUR, sleep(time)).await),
+                    }
+                    assert!(begun.elapsed() >= time);
+                }
+                drop(far);
+            })
+        })
+        .collect();
+    tasks.into_iter().for_each(|task| rt.block_on(task).unwrap());
+}
