@@ -11,10 +11,11 @@ use common::{
 use gmprt::{Handle, Runtime};
 use std::future::{pending, poll_fn, ready};
 use std::panic::resume_unwind;
-use std::pin::pin;
-use std::sync::{Mutex, mpsc};
-use std::task::{Poll, Waker};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// Waits until a spawn on the runtime of `handle` is refused: its shutdown has begun.
 fn until_closing(handle: &Handle) {
@@ -325,6 +326,99 @@ fn two_runtimes_end_though_one_is_dropped_by_an_m_of_the_other_outside_of_any_po
             circle(ends, false, 1 + round % 2);
         }
     }
+}
+
+// ---- sysmon ----
+
+/// A foreign waker ran on an M that counted as looking for work; no submit woke anybody until it returned.
+#[test]
+fn work_is_begun_while_a_timers_waker_blocks() {
+    struct Blocks(Gate, Gate);
+    impl Wake for Blocks {
+        fn wake(self: Arc<Self>) {
+            self.0.open();
+            self.1.wait();
+        }
+    }
+    let _watch = watch();
+    for procs in [1, 2] {
+        let rt = runtime(procs);
+        let (entered, go_on) = (Gate::default(), Gate::default());
+        let waker = Waker::from(Arc::new(Blocks(entered.clone(), go_on.clone())));
+        let mut sleep = gmprt::time::sleep(Duration::from_millis(2));
+        rt.block_on(async {
+            assert!(Pin::new(&mut sleep).poll(&mut Context::from_waker(&waker)).is_pending());
+        });
+        entered.wait();
+        for _ in 0..5 {
+            let task = rt.spawn(ready(()));
+            until(|| task.is_finished());
+        }
+        go_on.open();
+    }
+}
+
+/// A poll that spawned, or set timers, all the time was found inside the runtime at each look, or withdrew each
+/// revocation, and so was never known for a hog.
+#[test]
+fn a_hog_that_enters_the_runtime_all_the_time_loses_its_p_too() {
+    let _watch = watch();
+    for timers in [false, true] {
+        let rt = runtime(1);
+        let (begun, over) = (Gate::default(), Gate::default());
+        let (say_begun, is_over) = (begun.clone(), over.clone());
+        let hog = rt.spawn(async move {
+            say_begun.open();
+            while !is_over.is_open() {
+                if timers {
+                    let mut far = gmprt::time::sleep(Duration::from_secs(3600));
+                    let _ = Pin::new(&mut far).poll(&mut Context::from_waker(Waker::noop()));
+                } else {
+                    drop(gmprt::spawn(ready(())));
+                    (0..1000).for_each(|_| std::hint::spin_loop()); // or they would be millions
+                }
+            }
+        });
+        begun.wait();
+        rt.block_on(rt.spawn(async move { over.open() })).unwrap();
+        rt.block_on(hog).unwrap();
+    }
+}
+
+/// The flag set for a poll that computed for more than its slice made the next poll yield.
+#[test]
+fn a_slice_that_is_over_with_its_poll_concerns_no_other() {
+    let _watch = watch();
+    for _ in 0..20 {
+        let rt = runtime(1);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let entries = Arc::clone(&log);
+        let tasks = rt.spawn(async move {
+            let task = |n| {
+                let entries = Arc::clone(&entries);
+                gmprt::spawn(async move {
+                    let (tx, rx) = gmprt::chan::bounded(1);
+                    tx.try_send(n).unwrap();
+                    let n = rx.recv().await.unwrap(); // it is there: no reason to wait
+                    entries.lock().unwrap().push(n);
+                })
+            };
+            let tasks: Vec<_> = (0..4).map(task).collect();
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(25) {}
+            tasks
+        });
+        for task in rt.block_on(tasks).unwrap() {
+            rt.block_on(task).unwrap();
+        }
+        let metrics = rt.metrics();
+        if metrics.retakes + metrics.retakes_hogs == 0 {
+            assert_eq!(*log.lock().unwrap(), [3, 0, 1, 2]);
+            return;
+        }
+        assert_eq!(log.lock().unwrap().len(), 4); // a P was taken: any order will do; once more
+    }
+    assert!(common::revoking(), "a P was taken in each of 20 rounds, though no task blocks");
 }
 
 // ---- a broken stderr ----

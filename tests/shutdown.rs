@@ -65,7 +65,7 @@ fn drop_cancels_queued_tasks_unpolled_wherever_they_queue() {
         // runnext, the ring, and its overflow into the injector; then others from a foreign thread.
         (0..700).for_each(|_| drop(gmprt::spawn(task(&count, &polled))));
         begun.open();
-        inner.wait();
+        until(|| inner.is_open()); // it does not sleep: its P would be taken
     });
     entered.wait();
     let late: Vec<_> = (0..300).map(|_| rt.spawn(task(&drops, &polls))).collect();

@@ -39,7 +39,7 @@ pub(crate) fn measure(extent: &Extent, report: &mut Report) -> io::Result<()> {
         }
     }
     progress("empty: go run syscall.go");
-    let calls = "in one poll: each of many block_in_place(|| ()); one in each poll: with a yield after it, less the yield";
+    let calls = "in one poll: each of many block_in_place(|| ()); in each poll: with a yield after it, less the yield";
     let mut notes = vec![calls.to_owned()];
 
     match go(extent.rounds) {

@@ -83,8 +83,8 @@ fn section(how: How, extent: &Extent, report: &mut Report) -> io::Result<()> {
             "a row ends after {} probes or {limit} s; tokio's timers count whole milliseconds",
             extent.probes
         ),
-        "threads: the most that were seen; of gmprt / tasks beside + Ps, what it needs; an M that is on its way from a".into(),
-        "poll that blocked to the list of idle Ms may come on top".into(),
+        "threads: the most that were seen; of gmprt / what it needs, one for each task beside and each P; Ms on".into(),
+        "their way from a poll that blocked to the list of idle Ms may come on top".into(),
     ];
     let title = format!("{name}: a task that sleeps 1 ms, beside tasks that block {in_words}");
     report.print(&Table { title, columns, rows, notes })

@@ -1,8 +1,8 @@
 //! A task spawns another and goes on computing for 5 ms without a yield, while the other Ps are idle: how long the second
 //! waits for its first poll, and what CPU time it costs to find it.
 //!
-//! The second task lies in the `runnext` of the first one's P (tokio: in its worker's LIFO slot), which is for what runs as
-//! soon as the poll ends. Here the poll does not end.
+//! The second task lies in the `runnext` of the first one's P (tokio: in its worker's LIFO slot), which is for what
+//! runs as soon as the poll ends. Here the poll does not end.
 
 use std::hint::spin_loop;
 use std::io;

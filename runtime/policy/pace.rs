@@ -3,8 +3,8 @@
 //! Go counterpart: the `delay` in `sysmon` (`proc.go`): 20 µs, doubled after 50 quiet rounds, up to 10 ms.
 //!
 //! ```text
-//!   not quiet ─▶ 20 µs, eight rounds ─▶ doubled each round ─▶ 100 µs while a P is idle and chains run
-//!   roused    ─▶ 40 µs ──────────────────────┘             ─▶ 1 ms while work waits
+//!   not quiet ─▶ 20 µs, eight rounds ─▶ doubled each round ─▶ 100 µs while a P is idle and chains run, for 32 rounds
+//!   roused    ─▶ 40 µs ──────────────────────┘             ─▶ 1 ms while work waits, or chains run on and on
 //!                                                          ─▶ 10 ms otherwise ─▶ deep, if every P is idle
 //! ```
 //!
@@ -15,10 +15,16 @@
 //! A3. Deep sleep has no end of its own. It is entered from the slowest pace only, so that a runtime that goes idle a
 //!     thousand times a second does not wake sysmon as often.
 //!
+//! A4. Chains: one of their tasks may be left in the `runnext` of a poll that goes on, to be found within 100 µs. A nap is
+//!     not free (24 µs of CPU on a virtual machine), so a program whose tasks ready each other for ever, and never leave
+//!     one waiting, is looked at that often for 32 rounds only; and its pushes into `runnext` do not rouse, as they
+//!     would all the time. The first task found waiting begins the count anew.
+//!
 //! Absent: the clock, and the question what may wake sysmon, which is `sched/sysmon.rs`.
 
 use super::tuning::{
-    SYSMON_CHAIN_LIMIT, SYSMON_FAST, SYSMON_QUIET, SYSMON_ROUSED, SYSMON_SLOWEST, SYSMON_WORK_LIMIT,
+    SYSMON_CHAIN_LIMIT, SYSMON_CHAIN_ROUNDS, SYSMON_FAST, SYSMON_QUIET, SYSMON_ROUSED, SYSMON_SLOWEST,
+    SYSMON_WORK_LIMIT,
 };
 use std::time::Duration;
 
@@ -31,8 +37,12 @@ pub(crate) struct Round {
     pub(crate) look_again: bool,
     /// A P is idle while on another tasks ready each other through `runnext`: one may be left waiting there.
     pub(crate) chains: bool,
+    /// A task was found waiting beside an idle P, and an M woken for it.
+    pub(crate) found: bool,
     /// Work waits somewhere.
     pub(crate) work: bool,
+    /// A P is idle.
+    pub(crate) some_idle: bool,
     /// Every P is idle.
     pub(crate) all_idle: bool,
 }
@@ -40,8 +50,10 @@ pub(crate) struct Round {
 /// How long to sleep.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 pub(crate) enum Nap {
-    /// So long, if nobody rouses it.
+    /// So long.
     For(Duration),
+    /// So long, if nobody rouses it.
+    Long(Duration),
     /// Until it is roused (A3).
     Deep,
 }
@@ -51,16 +63,18 @@ pub(crate) enum Nap {
 pub(crate) struct Pace {
     period: Duration,
     quiet: u32,
+    /// Rounds with chains and nothing found (A4).
+    fruitless: u32,
 }
 
 impl Pace {
     pub(crate) fn new() -> Self {
-        Self { period: SYSMON_FAST, quiet: 0 }
+        Self { period: SYSMON_FAST, quiet: 0, fruitless: 0 }
     }
 
     /// Somebody cut a long sleep short: something may have to be seen soon.
     pub(crate) fn roused(&mut self) {
-        *self = Self { period: SYSMON_ROUSED / 2, quiet: SYSMON_QUIET };
+        (self.period, self.quiet) = (SYSMON_ROUSED / 2, SYSMON_QUIET);
     }
 
     /// The nap after a round.
@@ -69,6 +83,11 @@ impl Pace {
             *self = Self::new();
             return Nap::For(self.period);
         }
+        self.fruitless = match round {
+            Round { found: true, .. } => 0,
+            Round { chains: true, .. } => self.fruitless.saturating_add(1),
+            _ => self.fruitless / 2,
+        };
         if round.all_idle && !round.work && self.period >= SYSMON_SLOWEST {
             return Nap::Deep;
         }
@@ -77,13 +96,20 @@ impl Pace {
         } else {
             self.period *= 2;
         }
+        let on_and_on = self.fruitless > SYSMON_CHAIN_ROUNDS;
         let limit = match round {
-            Round { chains: true, .. } => SYSMON_CHAIN_LIMIT,
-            Round { work: true, .. } => SYSMON_WORK_LIMIT,
+            Round { chains: true, .. } if !on_and_on => SYSMON_CHAIN_LIMIT,
+            Round { chains, work, .. } if chains || work => SYSMON_WORK_LIMIT,
             _ => SYSMON_SLOWEST,
         };
         self.period = self.period.min(limit);
-        Nap::For(if round.look_again { SYSMON_FAST } else { self.period })
+        // While no P is idle a task in `runnext` can't be helped to another, and need not be found as soon.
+        let rousable = if round.some_idle && !on_and_on { SYSMON_CHAIN_LIMIT } else { SYSMON_WORK_LIMIT };
+        match self.period {
+            _ if round.look_again => Nap::For(SYSMON_FAST),
+            period if period <= rousable => Nap::For(period),
+            period => Nap::Long(period),
+        }
     }
 }
 
@@ -118,9 +144,9 @@ mod tests {
     #[test]
     fn the_limit_depends_on_what_waits() {
         let limit = |round| until_steady(&mut Pace::new(), round).0;
-        assert_eq!(limit(Round::default()), Nap::For(SYSMON_SLOWEST));
+        assert_eq!(limit(Round::default()), Nap::Long(SYSMON_SLOWEST));
         assert_eq!(limit(Round { work: true, ..Round::default() }), Nap::For(SYSMON_WORK_LIMIT));
-        let chains = Round { chains: true, work: true, ..Round::default() };
+        let chains = Round { chains: true, work: true, some_idle: true, ..Round::default() };
         assert_eq!(limit(chains), Nap::For(SYSMON_CHAIN_LIMIT));
     }
 
@@ -153,11 +179,39 @@ mod tests {
         let idle = Round { all_idle: true, ..Round::default() };
         let naps: Vec<Nap> =
             std::iter::repeat_with(|| pace.next(idle)).take_while(|nap| *nap != Nap::Deep).collect();
-        assert_eq!(naps.last(), Some(&Nap::For(SYSMON_SLOWEST)));
+        assert_eq!(naps.last(), Some(&Nap::Long(SYSMON_SLOWEST)));
         assert!(naps.len() < 20, "{} rounds", naps.len());
         let mut pace = Pace::new();
         until_steady(&mut pace, Round::default());
         assert_ne!(pace.next(Round { work: true, ..idle }), Nap::Deep, "not while work waits");
+    }
+
+    #[test]
+    fn chains_that_go_on_and_leave_nothing_waiting_are_looked_at_less() {
+        let mut pace = Pace::new();
+        let chains = Round { chains: true, work: true, some_idle: true, ..Round::default() };
+        let fast = std::iter::repeat_with(|| pace.next(chains))
+            .take_while(|nap| matches!(nap, Nap::For(period) if *period <= SYSMON_CHAIN_LIMIT))
+            .count();
+        assert_eq!(fast as u32, SYSMON_CHAIN_ROUNDS);
+        assert_eq!(until_steady(&mut pace, chains).0, Nap::For(SYSMON_WORK_LIMIT), "and no push rouses");
+        let found = Round { found: true, ..chains };
+        assert_eq!(pace.next(found), Nap::For(SYSMON_CHAIN_LIMIT));
+        assert_eq!(pace.next(chains), Nap::For(SYSMON_CHAIN_LIMIT));
+    }
+
+    #[test]
+    fn a_nap_that_must_be_cut_short_says_so() {
+        let mut pace = Pace::new();
+        let idle = Round { some_idle: true, ..Round::default() };
+        let naps: Vec<Nap> = (0..30).map(|_| pace.next(idle)).collect();
+        for nap in naps {
+            match nap {
+                Nap::For(period) => assert!(period <= SYSMON_CHAIN_LIMIT),
+                Nap::Long(period) => assert!(period > SYSMON_CHAIN_LIMIT),
+                Nap::Deep => panic!("a P is at work"),
+            }
+        }
     }
 
     #[test]

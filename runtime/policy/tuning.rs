@@ -58,11 +58,24 @@ pub(crate) const SYSMON_ROUSED: Duration = Duration::from_micros(40);
 /// that goes on is to be found within about this time.
 pub(crate) const SYSMON_CHAIN_LIMIT: Duration = Duration::from_micros(100);
 
+/// Rounds of sysmon's at that pace in which no task was found so; after them it takes its time.
+pub(crate) const SYSMON_CHAIN_ROUNDS: u32 = 32;
+
+/// Runs that inherited their slice between two looks of sysmon's that make a chain: what a timer readied runs from
+/// `runnext` too, once.
+pub(crate) const SYSMON_CHAIN_LINKS: u64 = 4;
+
 /// sysmon's longest sleep while work waits: half of it is what a blocked poll costs the first that it holds up.
 pub(crate) const SYSMON_WORK_LIMIT: Duration = Duration::from_millis(1);
 
 /// sysmon's longest sleep that ends by itself. Go: `sysmon`, "up to 10ms".
 pub(crate) const SYSMON_SLOWEST: Duration = Duration::from_millis(10);
+
+/// sysmon sleeps for at least this many times what its round has cost, if it took no P: at most 6 % of a core.
+pub(crate) const SYSMON_SHARE: u32 = 16;
+
+/// How often sysmon looks whether a hog is outside of the runtime before it puts the retake off to the next round.
+pub(crate) const OUTSIDE_LOOKS: u32 = 2_000;
 
 /// A timer does not shorten a long sleep of sysmon's below this: under load some timer is always near.
 pub(crate) const SYSMON_TIMER_FLOOR: Duration = Duration::from_micros(200);

@@ -72,6 +72,8 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
             None => poll(),
             Some(p) => {
                 cx.m.wire(&p);
+                p.count_poll(false);
+                cx.m.forget_asked();
                 shared.rouse_deep_sysmon();
                 let (outcome, p) = cx.lend(p, || {
                     shared.maybe_revoke_me(&cx.m);
@@ -82,7 +84,7 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
                         cx.m.unwire(&p);
                         shared.handoff_p(p);
                     }
-                    None => shared.hogs.end(&cx.m),
+                    None => cx.m.poll_is_over(),
                 }
                 outcome
             }

@@ -23,6 +23,7 @@ use super::current::{self, Context};
 use super::idle::Call;
 use super::ids::ProcessorId;
 use super::processor::OwnedP;
+use super::sysmon;
 use std::sync::Arc;
 
 /// A task's M has declared that it blocks; dropped when it has ceased to.
@@ -46,7 +47,7 @@ pub(crate) fn declare() -> Declared {
 }
 
 impl Declared {
-    /// The poll is about to end, and needs no P for what remains.
+    /// The poll ends when the thread has ceased to block, and needs no P for what remains.
     pub(crate) fn without_return(mut self) {
         self.context = None;
     }
@@ -150,7 +151,7 @@ impl Shared {
     /// The thread has blocked, and its P, which was `lost`, is gone: gets it another, and lends it again.
     #[cold]
     fn exit_block(&self, cx: &Context, lost: ProcessorId) {
-        self.hogs.end(&cx.m);
+        cx.m.poll_is_over();
         let idle = self.lists().take_idle_p_like(self, lost);
         // A caller of block_on waits for no P: it can go on without one, and is never pinned.
         let p = if cx.is_m { idle.or_else(|| self.wait_in_line(&cx.m)) } else { idle };
@@ -163,11 +164,23 @@ impl Shared {
         }
     }
 
+    /// The poll in progress was asked to leave its P to others, and does (`policy/retake.rs`, J6).
+    #[cold]
+    pub(super) fn leave_p(self: &Arc<Self>, cx: &Context) {
+        cx.m.forget_asked();
+        if let Some(p) = cx.take_lent() {
+            cx.m.unpin();
+            cx.m.set_hog(true);
+            self.retakes.hogs.add_shared(1);
+            self.handoff_p(p);
+        }
+    }
+
     /// Finds something to do for a P whose M will not use it: an M, if there is work. Go: `handoffp`.
     #[doc(alias = "handoffp")]
     pub(crate) fn handoff_p(self: &Arc<Self>, p: OwnedP) {
         if self.is_closing() {
-            return self.retire_p(p);
+            return if sysmon::is_here() { self.retire_p_quietly(p) } else { self.retire_p(p) };
         }
         if p.has_work() || self.injector.len() > 0 || self.timer_is_due() {
             return self.start_m(p, None);
@@ -184,7 +197,7 @@ impl Shared {
     /// A P was listed idle: whether anything is left to do for it (idle.rs, N3), and the timers are watched.
     pub(super) fn last_look(&self) -> bool {
         self.census.before_last_look();
-        self.tell(self.earliest_timer().0);
+        self.tell();
         self.work_anywhere()
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct Context {
     yielded: Cell<bool>,
     /// The poll in progress was made to yield, its slice being over (`preempt.rs`).
     yielding: Cell<bool>,
+    /// No user code runs, but wakers of tasks, which are ours: the scheduler fires timers.
+    brief: Cell<bool>,
     outer: Cell<*const Context>,
 }
 
@@ -65,6 +67,7 @@ impl Context {
             task: Cell::new(None),
             yielded: Cell::new(false),
             yielding: Cell::new(false),
+            brief: Cell::new(false),
             outer: Cell::new(ptr::null()),
         }
     }
@@ -141,6 +144,17 @@ impl Context {
         self.yielded.set(false);
         self.yielding.set(false);
         self.task.set(task);
+    }
+
+    /// What runs next is over in a moment, and the M looks at its queues then.
+    pub(crate) fn set_brief(&self, brief: bool) {
+        self.brief.set(brief);
+    }
+
+    /// Whether the M looks at its queues in a moment.
+    #[inline]
+    pub(crate) fn is_brief(&self) -> bool {
+        self.brief.get()
     }
 
     /// The poll in progress is made to yield.

@@ -172,10 +172,16 @@ impl Shared {
     /// taken off the list, and will be woken, or put back.
     fn expire(&self, m: &Arc<Machine>) -> bool {
         let mut lists = self.lists();
-        let ends = lists.threads > self.config.procs && lists.forget_idle(m);
+        let id = m.id.as_u32();
+        let ends =
+            lists.threads > self.config.procs && lists.handles.contains_key(&id) && lists.forget_idle(m);
         if ends {
             // Its handle goes with it: nobody joins a thread that ends before the runtime does.
-            drop(lists.handles.remove(&m.id.as_u32()));
+            drop(lists.handles.remove(&id));
+            // From here on it does not count: several whose time is over together must not all go.
+            lists.threads -= 1;
+            // Ordering: Relaxed; only the M itself reads it.
+            m.expired.store(true, Relaxed);
         }
         ends
     }

@@ -27,12 +27,20 @@ use crate::poller::Poller;
 use crate::sys::affinity::{Tid, pin_to, process_mask};
 use crate::sys::counter::Counter;
 use crate::sys::parker::Parker;
+use crate::sys::thread;
 use std::collections::HashMap;
 use std::sync::atomic::{
-    AtomicBool, AtomicU32, AtomicU64,
+    AtomicBool, AtomicU8, AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The poll's slice is over: its next leaf future is to yield (`preempt.rs`).
+pub(super) const YIELD: u8 = 1;
+
+/// The poll computes for so long that it is to give its P to others, and enters the runtime so often that the P can't be
+/// taken from it: it gives it up itself when it next spawns, wakes or sets a timer.
+pub(super) const LEAVE: u8 = 2;
 
 /// A P for an M, and with it, perhaps, the duty to look for work.
 pub(crate) struct Assignment {
@@ -51,8 +59,10 @@ pub(crate) struct Machine {
     pinned: AtomicBool,
     /// Declared blocks begun and ended; only the M writes it.
     declared: Counter,
-    /// The slice of the poll in progress is over (`preempt.rs`).
-    preempted: AtomicBool,
+    /// What sysmon asks of the poll in progress: nothing, [`YIELD`], [`LEAVE`].
+    asked: AtomicU8,
+    /// Its keep-alive is over: it is no longer counted (`lists.rs`, M4).
+    pub(super) expired: AtomicBool,
     /// It lost its P to others because its poll computed for too long, and that poll is not over.
     hog: AtomicBool,
     /// It sleeps in the poller, not in its parker.
@@ -72,8 +82,9 @@ impl Machine {
             tid: Mutex::new(None),
             pinned: AtomicBool::new(false),
             declared: Counter::default(),
-            preempted: AtomicBool::new(false),
+            asked: AtomicU8::new(0),
             hog: AtomicBool::new(false),
+            expired: AtomicBool::new(false),
             in_poller: AtomicBool::new(false),
         }
     }
@@ -158,16 +169,44 @@ impl Machine {
         self.declared.set(count);
     }
 
-    /// Whether the poll in progress is asked to yield.
-    #[inline]
-    pub(super) fn is_preempted(&self) -> bool {
-        // Ordering: Relaxed; asked again at the next leaf.
-        self.preempted.load(Relaxed)
+    /// sysmon: asks the poll in progress for it. Asked of one that is over by then, it is forgotten with the next.
+    pub(super) fn ask(&self, what: u8) {
+        // Ordering: Relaxed; asked for again, if need be.
+        self.asked.fetch_or(what, Relaxed);
     }
 
-    pub(super) fn set_preempted(&self, preempted: bool) {
-        // Ordering: Relaxed; as above. Set for a poll that is over by then, it makes another yield once.
-        self.preempted.store(preempted, Relaxed);
+    /// Whether the poll in progress is asked for it.
+    #[inline]
+    pub(super) fn is_asked_to(&self, what: u8) -> bool {
+        // Ordering: Relaxed; as above.
+        self.asked.load(Relaxed) & what != 0
+    }
+
+    /// A poll begins, or has heeded what it was asked.
+    #[inline]
+    pub(super) fn forget_asked(&self) {
+        // Ordering: Relaxed, both; as above.
+        if self.asked.load(Relaxed) != 0 {
+            // Ordering: Relaxed; as above.
+            self.asked.store(0, Relaxed);
+        }
+    }
+
+    /// It has lost its P as a hog, and that poll is not over.
+    pub(super) fn is_hog(&self) -> bool {
+        // Ordering: Relaxed; a limit, not a matter of correctness.
+        self.hog.load(Relaxed)
+    }
+
+    /// sysmon takes its P from a hog; before the revocation, so that the poll's end comes after.
+    pub(super) fn set_hog(&self, hog: bool) {
+        // Ordering: Relaxed; as above.
+        self.hog.store(hog, Relaxed);
+    }
+
+    /// The M, having lost its P: the poll in which it did is over.
+    pub(super) fn poll_is_over(&self) {
+        self.set_hog(false);
     }
 
     pub(super) fn lock_inbox(&self) -> MutexGuard<'_, Option<Assignment>> {
@@ -201,6 +240,7 @@ impl Machine {
         if let Some(mask) = &process_mask().mask {
             mask.give_to(Tid::current());
         }
+        thread::sleep_as_usual(); // it may have been sysmon
         shared.register(&self);
         let first = if reserved { shared.sleep_m(&self) } else { self.lock_inbox().take() };
         if !reserved || first.is_some() {
@@ -208,7 +248,10 @@ impl Machine {
         }
         self.unpin();
         shared.unregister(&self);
-        shared.m_ended();
+        // Ordering: Relaxed; only the M itself writes it.
+        if !self.expired.load(Relaxed) {
+            shared.m_ended();
+        }
     }
 }
 
@@ -234,36 +277,15 @@ impl Shared {
         self.machines.lock().remove(&m.id.as_u32());
     }
 
+    /// How many Ms have lost their P because their poll computes for too long, and go on computing; one that sleeps by
+    /// now, as `asleep` tells, is in nobody's way.
+    pub(super) fn hogs(&self, mut asleep: impl FnMut(&Machine) -> bool) -> usize {
+        let machines: Vec<_> = self.machines.lock().values().filter(|m| m.is_hog()).cloned().collect();
+        machines.iter().filter(|m| !asleep(m)).count()
+    }
+
     /// The M with this number, if its thread lives.
     pub(super) fn machine(&self, id: u32) -> Option<Arc<Machine>> {
         if id == 0 { None } else { self.machines.lock().get(&id).cloned() }
-    }
-}
-
-/// Ms that lost their P because their poll computed for too long, and have not come back: at most `procs`.
-#[derive(Debug, Default)]
-pub(crate) struct Hogs(AtomicU64);
-
-impl Hogs {
-    pub(super) fn get(&self) -> u64 {
-        // Ordering: Relaxed; a limit, not a matter of correctness.
-        self.0.load(Relaxed)
-    }
-
-    /// sysmon: `m` has lost its P.
-    pub(super) fn begin(&self, m: &Machine) {
-        // Ordering: Relaxed; as above.
-        self.0.fetch_add(1, Relaxed);
-        // Ordering: Release; pairs with the swap in `end`.
-        m.hog.store(true, Release);
-    }
-
-    /// The M `m`, having lost its P: its poll is over.
-    pub(super) fn end(&self, m: &Machine) {
-        // Ordering: AcqRel; pairs with the store in `begin`.
-        if m.hog.load(Relaxed) && m.hog.swap(false, AcqRel) {
-            // Ordering: Relaxed; as in `get`.
-            self.0.fetch_sub(1, Relaxed);
-        }
     }
 }

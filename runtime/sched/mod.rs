@@ -64,7 +64,7 @@ use crate::queue::victims::Victims;
 use crate::sys::counter::Counter;
 use idle::Census;
 use lists::Lists;
-use machine::{Hogs, Machines};
+use machine::Machines;
 use permits::Permits;
 use processor::Processor;
 use revoker::Revoker;
@@ -132,7 +132,6 @@ pub(crate) struct Shared {
     seat: Seat,
     sysmon: Sysmon,
     machines: Machines,
-    hogs: Hogs,
     pub(crate) permits: Arc<Permits>,
     lists: Mutex<Lists>,
     /// Length of the line in `lists`: a hint, so that the loop need not lock to see that nobody waits.

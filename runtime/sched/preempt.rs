@@ -4,7 +4,7 @@
 //! polled says `Pending` once.
 //!
 //! ```text
-//!   sysmon: one schedtick for 10 ms ─▶ m.preempt ─▶ a leaf's poll: must_yield ─▶ Pending, and the task, which is
+//!   sysmon: one schedtick for 10 ms ─▶ m.ask(YIELD) ─▶ a leaf's poll: must_yield ─▶ Pending, and the task, which is
 //!                                                     queued at once, goes to the injector's tail
 //! ```
 //!
@@ -15,18 +15,19 @@
 //! Absent: a budget of operations, such as tokio's 128: a slice is time.
 
 use super::current::{self, note_yield};
+use super::machine::YIELD;
 use std::task::Context;
 
 /// Whether the poll in progress is to end: the leaf returns `Pending`. It is polled again without its doing.
 #[inline]
 pub(crate) fn must_yield(polling: &Context<'_>) -> bool {
-    current::with(|cx| cx.m.is_preempted()).unwrap_or(false) && yield_now(polling)
+    current::with(|cx| cx.m.is_asked_to(YIELD)).unwrap_or(false) && yield_now(polling)
 }
 
 #[cold]
 fn yield_now(polling: &Context<'_>) -> bool {
     current::with(|cx| {
-        cx.m.set_preempted(false);
+        cx.m.forget_asked();
         cx.set_yielding();
     });
     if !note_yield(polling.waker()) {

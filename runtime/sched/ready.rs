@@ -21,7 +21,7 @@
 use super::current::{self, Context, with_p};
 use super::idle::{Call, Census};
 use super::lists::Lists;
-use super::machine::{Hogs, Machines};
+use super::machine::{LEAVE, Machines};
 use super::permits::Permits;
 use super::processor::{Processor, fresh_ids};
 use super::revoker::Revoker;
@@ -64,7 +64,6 @@ pub(super) fn assemble(config: Config, procs: Vec<Processor>) -> Arc<Shared> {
             seat: Seat::new(),
             sysmon: Sysmon::new(),
             machines: Machines::default(),
-            hogs: Hogs::default(),
             permits: Arc::new(Permits::new(config.max_blocking)),
             lists: Mutex::new(Lists::new(idle)),
             line_len: AtomicUsize::new(0),
@@ -150,9 +149,12 @@ impl Shared {
     fn submitted_by(self: &Arc<Self>, cx: &Context, next: bool) {
         if !next || !cx.is_m {
             self.submitted(false); // a caller of block_on will not run it, even if its P is idle in a moment
-        } else if cx.task().is_some() {
+        } else if !cx.is_brief() {
             self.submitted(true);
-        } // else the scheduler itself, firing timers: it looks at `runnext` in a moment, and nobody need be roused
+        }
+        if cx.m.is_asked_to(LEAVE) {
+            self.leave_p(cx);
+        }
     }
 
     /// Work was published: wakes whom it takes (idle.rs). `next`: it is alone in the `runnext` of the caller's P, whose

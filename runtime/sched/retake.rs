@@ -4,12 +4,13 @@
 //!
 //! ```text
 //!   reserve an M (idle, or a new thread) ─▶ revoke: REVOKING, membarrier, look again
-//!        none to be had: nothing is done        ├─ won ─▶ an M in line whose turn it is, else the reserved one
-//!                                               └─ lost ─▶ the reserved M goes back on the list
+//!        none to be had, nobody in line:        ├─ won ─▶ an M in line whose turn it is, else the reserved one
+//!        nothing is done                        └─ lost ─▶ the reserved M goes back on the list
 //! ```
 //!
 //! R1. A P with work is taken only once an M to run it is secured: taken without, it would be in nobody's hand, or
-//!     its tasks would wait in the injector behind all others.
+//!     its tasks would wait in the injector behind all others. At the limit of threads an M in line is that M; the poll
+//!     that blocks may be waiting for what that M does next.
 //! R2. A reserved M is on no list, asleep, its inbox empty. Who reserved it fills the inbox or puts it back.
 //!
 //! Absent: the question whose P is to be taken (`policy/retake.rs` asks it, sysmon and the tests' revoker act on it).
@@ -21,42 +22,66 @@ use super::processor::OwnedP;
 use crate::policy::retake::Why;
 use std::sync::Arc;
 
+/// Who will run the P that is about to be taken.
+enum Secured {
+    /// Nobody has work for it.
+    Nobody,
+    /// This one, reserved.
+    Reserved(Arc<Machine>),
+    /// Who waits in line: no other M is to be had.
+    Line,
+}
+
 impl Shared {
-    /// Takes the P of `m` if it still is in the same poll, and hands it over. `needed`: somebody has work for it.
-    pub(super) fn retake(self: &Arc<Self>, m: &Arc<Machine>, why: Why, needed: bool) -> bool {
+    /// Takes the P of `m` if it still is in the poll numbered `polls`, and hands it over. `needed`: somebody has work
+    /// for it.
+    pub(super) fn retake(
+        self: &Arc<Self>,
+        m: &Arc<Machine>,
+        polls: Option<u64>,
+        why: Why,
+        needed: bool,
+    ) -> bool {
         if self.is_closing() {
             return false;
         }
-        let reserved = if needed {
-            let Some(reserved) = self.reserve_m() else { return false };
-            Some(reserved)
+        let secured = if !needed {
+            Secured::Nobody
+        } else if let Some(reserved) = self.reserve_m() {
+            Secured::Reserved(reserved)
+        } else if self.line_waits() {
+            Secured::Line
         } else {
-            None
+            return false;
         };
-        let Some(p) = self.revoke(m) else {
-            reserved.into_iter().for_each(|reserved| self.put_back_m(reserved));
+        if why == Why::Hog {
+            m.set_hog(true); // before: the end of its poll, which clears it, may come at once
+        }
+        let Some(p) = self.revoke(m, polls) else {
+            m.set_hog(false);
+            if let Secured::Reserved(reserved) = secured {
+                self.put_back_m(reserved);
+            }
             return false;
         };
         match why {
             Why::Declared => self.retakes.declared.add_shared(1),
             Why::Blocked => self.retakes.revoked.add_shared(1),
-            Why::Hog => {
-                self.retakes.hogs.add_shared(1);
-                self.hogs.begin(m);
-            }
+            Why::Hog => self.retakes.hogs.add_shared(1),
         }
-        match reserved {
-            Some(reserved) => self.give_p(p, reserved),
-            None => self.handoff_p(p),
+        match secured {
+            Secured::Nobody => self.handoff_p(p),
+            Secured::Reserved(reserved) => self.give_p(p, reserved),
+            Secured::Line => self.give_p_to_line(p),
         }
         true
     }
 
-    /// The steps of "The lease": ask, look again, take.
-    pub(super) fn revoke(&self, m: &Machine) -> Option<OwnedP> {
+    /// The steps of "The lease": ask, look again, take. `polls`: the poll that was judged, or whichever it is in.
+    fn revoke(&self, m: &Machine, polls: Option<u64>) -> Option<OwnedP> {
         let revoking = m.lease.begin_revoke()?;
         let p = &self.procs[Lease::p_of(&revoking).index()];
-        let polls = p.tally.polls.get();
+        let polls = polls.unwrap_or_else(|| p.tally.polls.get());
         let won = m.lease.finish_revoke(revoking, || {
             m.unpin_from_outside(); // while REVOKING: an M that withdraws finds itself un-pinned
             p.tally.polls.get() == polls && p.holder() == m.id.as_u32()
@@ -80,5 +105,17 @@ impl Shared {
         *reserved.lock_inbox() = Some(Assignment { p, spinning: None });
         drop(lists);
         reserved.wake(self);
+    }
+
+    /// Gives a P that was taken to the first in line. If the line is empty by now, somebody else had a P for it.
+    fn give_p_to_line(self: &Arc<Self>, p: OwnedP) {
+        let mut lists = self.lists();
+        if !lists.somebody_waits() {
+            drop(lists);
+            return self.handoff_p(p);
+        }
+        let first = lists.release_p(self, p).expect("somebody is in line");
+        drop(lists);
+        first.wake(self);
     }
 }

@@ -107,7 +107,7 @@ impl Shared {
             (std::mem::take(&mut requests.waiting), requests.asked)
         };
         for m in &waiting {
-            let _taken = self.retake(m, Why::Blocked, true);
+            let _taken = self.retake(m, None, Why::Blocked, true);
         }
         // Ordering: Release; pairs with the Acquire load in `ask`.
         revoker.answered.store(asked, Release);

@@ -28,6 +28,7 @@ use crate::cell::{After, Ended, Queued};
 use crate::error::UnhandledPanic;
 use crate::policy::find::{Found, Sources, find_runnable};
 use crate::policy::tuning::{INJECTOR_EVERY, PIN_AFTER, PIN_CLOCK_EVERY};
+use crate::sys::clock::NEVER;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::task::Waker;
@@ -101,6 +102,10 @@ impl Hunt<'_> {
             self.shared.wake_p();
         }
         let p = self.p.take().expect("a task is found only with a P");
+        let timer = p.timers.earliest();
+        if timer != NEVER {
+            self.shared.poll_beside_timers(timer);
+        }
         let id = p.id;
         self.p = self.execute(p, task, inherits);
         self.p.is_some() || self.climb(id)
@@ -173,7 +178,7 @@ impl Hunt<'_> {
     #[cold]
     #[doc(alias = "exitsyscall")]
     fn climb(&mut self, lost: ProcessorId) -> bool {
-        self.shared.hogs.end(&self.cx.m);
+        self.cx.m.poll_is_over();
         let p = self.shared.lists().take_idle_p_like(self.shared, lost);
         match p {
             Some(p) => {
@@ -201,6 +206,7 @@ impl Hunt<'_> {
     fn execute(&mut self, p: OwnedP, task: Queued, inherits: bool) -> Option<OwnedP> {
         p.count_poll(inherits);
         let cx = self.cx;
+        cx.m.forget_asked(); // that poll is over
         let g = task.task();
         cx.set_task(Some(g));
         let (after, p) = cx.lend(p, || {

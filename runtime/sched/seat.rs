@@ -19,7 +19,7 @@
 //! Absent: sockets, which will be waited for here too.
 
 use super::Shared;
-use super::bedtime::Bedtime;
+use super::bedtime::{self, Bedtime};
 use super::machine::{Assignment, Machine};
 use crate::poller::Poller;
 use crate::sys::clock::{self, NEVER, Nanos};
@@ -81,16 +81,31 @@ impl Shared {
         when != NEVER && when <= clock::now()
     }
 
-    /// Wakes whoever may sleep past a timer at `when`. A fence stands before this (bedtime.rs, B1).
-    pub(super) fn tell(&self, when: Nanos) {
-        if when == NEVER {
-            return;
+    /// Wakes whoever may sleep past the earliest timer; a P has been listed idle, and FENCE-PARK stands before this.
+    pub(super) fn tell(&self) {
+        let (when, _) = self.earliest_timer();
+        if when != NEVER {
+            self.tell_of_timer(when, false);
         }
+    }
+
+    /// Wakes whoever may sleep past a timer at `when`. A fence stands before this (bedtime.rs, B1). `served`: if that is
+    /// sysmon, leave it to the M that holds the P ([`Shared::poll_beside_timers`]).
+    pub(super) fn tell_of_timer(&self, when: Nanos, served: bool) {
         if self.census.some_p_is_idle() && self.seat.is_watched() {
             if self.seat.bed.is_later_than(when) {
                 self.poller.break_wait();
             }
-        } else if self.sysmon.sleeps_past(when) {
+        } else if !served && self.sysmon.sleeps_past(when) {
+            self.rouse_sysmon();
+        }
+    }
+
+    /// A poll begins on a P with timers: should it not end, sysmon is not to sleep past the first of them. The fence at
+    /// each timer's setting (bedtime.rs, B1) stands before this.
+    #[cold]
+    pub(super) fn poll_beside_timers(&self, when: Nanos) {
+        if self.sysmon.sleeps_past(when) {
             self.rouse_sysmon();
         }
     }
@@ -104,6 +119,9 @@ impl Shared {
         let sat = self.watch_timers(m);
         m.set_in_poller(false);
         self.seat.leave();
+        // sysmon may have left the timers to us.
+        bedtime::timer_is_set();
+        self.tell();
         sat
     }
 

@@ -27,7 +27,9 @@ use super::blocking;
 use super::current::{self, Context};
 use super::machine::Machine;
 use super::processor::{Processor, take_from};
+use super::sysmon;
 use crate::cell::state::Claim;
+use crate::cell::waker::wake_quietly;
 use crate::cell::{Queued, TaskId, TaskRef};
 use crate::error::ShutdownTimeout;
 use crate::sys::primitive::{AtomicOrdering, fence};
@@ -147,7 +149,10 @@ impl Shared {
             lists.threads == 0 && lists.closing
         };
         if last {
-            self.as_current(true, || self.sweep());
+            // sysmon runs no user code (sysmon.rs, S1), and who shuts down sweeps after it has ended.
+            if !sysmon::is_here() {
+                self.as_current(true, || self.sweep());
+            }
             self.lists().ended = true;
             self.m_ended.notify_all();
         }
@@ -166,7 +171,7 @@ impl Shared {
         loop {
             for p in &self.procs {
                 // Whoever waits for a timer is to learn that it will not come.
-                p.timers.close().into_iter().for_each(|waker| self.wake_quietly(waker));
+                p.timers.close().into_iter().for_each(wake_quietly);
             }
             while let Some(task) = take_from(&self.injector) {
                 self.cancel(task);

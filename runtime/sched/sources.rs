@@ -9,20 +9,19 @@
 //! C1. Nothing here runs a task. Timers' wakers run, with the P lent to them as to a poll: it may be taken meanwhile,
 //!     and then the search is over.
 //! C2. The last look follows FENCE-PARK, after the P was listed idle and the spinning given up (idle.rs, N3).
+//! C3. An M that runs a foreign waker does not spin: it gives that up before, and looks once more, as one that parks.
 //!
 //! Absent: the order, which is `policy/find.rs`.
 
-use super::Shared;
 use super::machine::Assignment;
 use super::processor::{ALL_TIMERS, INJECTOR_FIRST};
 use super::schedule::Hunt;
 use crate::cell::Queued;
+use crate::cell::waker::{task_of, wake_quietly};
 use crate::policy::find::{Released, Sources};
 use crate::policy::tuning::{INJECTOR_BATCH, TIMER_BATCH};
 use crate::sys::clock::{self, NEVER};
 use crate::timers::Left;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::Waker;
 
 impl Sources for Hunt<'_> {
     type Task = Queued;
@@ -208,12 +207,24 @@ impl Hunt<'_> {
         if !own {
             p.tally.timers_stolen.add(fired);
         }
+        // A task's waker is ours and soon over. A foreign one may take its time, and then this M must not count as
+        // one that looks for work, on which submitters rely (C3).
+        let foreign = self.due.iter().any(|waker| task_of(waker).is_none());
+        if foreign && let Some(spinning) = self.spinning.take() {
+            let _last = spinning.give_up(&self.shared.census);
+            if self.shared.last_look() {
+                self.shared.wake_p();
+            }
+        }
+        self.cx.set_brief(!foreign);
         let due = &mut self.due;
-        let ((), p) = self.cx.lend(p, || due.drain(..).for_each(|waker| self.shared.wake_quietly(waker)));
+        let ((), p) = self.cx.lend(p, || due.drain(..).for_each(wake_quietly));
+        self.cx.set_brief(false);
         self.p = p;
         if self.p.is_some() {
             return Ok(());
         }
+        self.cx.m.poll_is_over();
         if let Some(spinning) = self.spinning.take() {
             let _last = spinning.give_up(&self.shared.census); // whoever has the P now looks in its stead
         }
@@ -221,17 +232,5 @@ impl Hunt<'_> {
             self.shared.wake_p();
         }
         Err(Released)
-    }
-}
-
-impl Shared {
-    /// Wakes; a panic in a foreign waker concerns nobody else. The hook has told of it.
-    pub(super) fn wake_quietly(&self, waker: Waker) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            // Its drop may panic too, and that again; it ends by forgetting.
-            if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                std::mem::forget(second);
-            }
-        }
     }
 }

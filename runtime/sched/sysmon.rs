@@ -19,23 +19,25 @@
 
 use super::Shared;
 use super::bedtime::Bedtime;
-use super::machine::Machine;
+use super::machine::{LEAVE, Machine, YIELD};
 use super::processor::{ALL_TIMERS, INJECTOR_FIRST};
 use crate::policy::pace::{Nap, Pace, Round};
 use crate::policy::retake::{Probe, Seen, Watch, Why};
 use crate::policy::tuning::{
-    HOG_AFTER, INJECTOR_PATIENCE, STAT_FILES, SYSMON_CHAIN_LIMIT, SYSMON_TIMER_FLOOR, SYSMON_WORK_LIMIT,
-    TIMER_PATIENCE,
+    HOG_AFTER, INJECTOR_PATIENCE, OUTSIDE_LOOKS, STAT_FILES, SYSMON_CHAIN_LINKS, SYSMON_SHARE,
+    SYSMON_TIMER_FLOOR, TIMER_PATIENCE,
 };
-use crate::sys::affinity::process_mask;
+use crate::sys::affinity::{Tid, process_mask};
 use crate::sys::clock::{self, NEVER, Nanos, nanos};
 use crate::sys::counter::Counter;
 use crate::sys::parker::Parker;
 use crate::sys::thread::{CpuClock, StatFile, State, sleep_exactly};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// What other threads know of sysmon.
 #[derive(Debug)]
@@ -139,6 +141,15 @@ struct InjectorWatch {
     cpu: Vec<(u32, Nanos)>,
 }
 
+thread_local! {
+    static HERE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread is a sysmon.
+pub(super) fn is_here() -> bool {
+    HERE.get()
+}
+
 /// Asks the kernel about an M's thread.
 struct Ask<'a> {
     m: &'a Machine,
@@ -188,13 +199,19 @@ impl<'a> Monitor<'a> {
         self.shared.sysmon.parker.adopt();
         sleep_exactly();
         if let Some(mask) = &process_mask().mask {
-            mask.give_to(crate::sys::affinity::Tid::current()); // whoever built the runtime may be pinned
+            mask.give_to(Tid::current()); // whoever built the runtime may be pinned
         }
+        HERE.set(true);
+        let own_clock = CpuClock::of(Tid::current());
+        let own_time = || own_clock.read().unwrap_or(0);
         while !self.shared.is_closing() {
             self.shared.serve_requests();
+            let begun = own_time();
             let round = self.round();
             self.shared.sysmon.rounds.add(1);
-            self.nap(round);
+            // A round over many Ps in long polls is not cheap: it is made up for by a longer nap.
+            let cost = if round.retook { 0 } else { own_time().saturating_sub(begun) };
+            self.nap(round, Duration::from_nanos(cost) * SYSMON_SHARE);
         }
         self.shared.refuse_requests();
     }
@@ -205,7 +222,8 @@ impl<'a> Monitor<'a> {
         let now = clock::now();
         let (idle, spinning) = shared.census.counts();
         let help = idle > 0 || spinning > 0;
-        let mut round = Round { all_idle: shared.census.all_idle(shared.procs.len()), ..Round::default() };
+        let all_idle = shared.census.all_idle(shared.procs.len());
+        let mut round = Round { some_idle: idle > 0, all_idle, ..Round::default() };
         round.work = shared.injector.len() > 0 || shared.line_waits();
         let mut left_waiting = shared.injector.len() > 0;
         let (mut overdue, mut on_the_move) = (false, None);
@@ -218,7 +236,8 @@ impl<'a> Monitor<'a> {
             watched.same_poll = watched.watch.note(polls, p.holder(), now);
             watched.own_work = timer || p.has_work();
             round.work |= watched.own_work;
-            round.chains |= idle > 0 && inherited != std::mem::replace(&mut watched.inherited, inherited);
+            let before = std::mem::replace(&mut watched.inherited, inherited);
+            round.chains |= idle > 0 && inherited.wrapping_sub(before) > SYSMON_CHAIN_LINKS;
             if !watched.same_poll {
                 on_the_move = Some(p);
             }
@@ -230,6 +249,7 @@ impl<'a> Monitor<'a> {
         // Nobody looks for work, a P is idle, and something waits that the M beside it does not come to: a task in the
         // `runnext` of a poll that goes on, a timer, work for which no thread could be started.
         if left_waiting && shared.census.wants_help() {
+            round.found = true;
             shared.wake_p();
         }
         // A P whose M computes for long, or which the kernel does not run, does not come to its timers: one that does
@@ -251,9 +271,7 @@ impl<'a> Monitor<'a> {
         if !*same_poll {
             return;
         }
-        let Some(m) = shared.machine(p.holder()).filter(|m| m.lease.is_outside()) else {
-            return watch.rest();
-        };
+        let Some(m) = shared.machine(p.holder()) else { return watch.rest() };
         let seen = Seen {
             now,
             polls: p.tally.polls.get(),
@@ -266,21 +284,35 @@ impl<'a> Monitor<'a> {
         let verdict = watch.judge(&seen, &mut Ask { m: &m, files: &mut self.files });
         round.look_again |= verdict.look_again;
         if verdict.preempt {
-            m.set_preempted(true);
+            m.ask(YIELD);
         }
         let Some(why) = verdict.retake else { return };
         if why == Why::Hog {
             let too_soon = now.saturating_sub(self.hog_taken) < nanos(HOG_AFTER);
-            if too_soon || shared.hogs.get() >= shared.procs.len() as u64 {
+            let files = &mut self.files;
+            let asleep = |m: &Machine| Ask { m, files: &mut *files }.state() != State::Other;
+            if too_soon || shared.hogs(asleep) >= shared.procs.len() {
                 return;
             }
+            // One that enters the runtime again and again is outside now and then.
+            for _ in 0..OUTSIDE_LOOKS {
+                if m.lease.is_outside() {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
         }
-        if shared.retake(&m, why, seen.own_work || seen.work) {
+        if why != Why::Hog && !m.lease.is_outside() {
+            return; // it is in the scheduler
+        }
+        if shared.retake(&m, Some(seen.polls), why, seen.own_work || seen.work) {
             watch.rest();
             round.retook = true;
-            if why == Why::Hog {
-                self.hog_taken = now;
-            }
+        } else if why == Why::Hog {
+            m.ask(LEAVE);
+        }
+        if why == Why::Hog {
+            self.hog_taken = now;
         }
     }
 
@@ -310,22 +342,19 @@ impl<'a> Monitor<'a> {
     }
 
     /// Sleeps after `round`.
-    fn nap(&mut self, round: Round) {
+    fn nap(&mut self, round: Round, at_least: Duration) {
         let shared = self.shared;
         let sysmon = &shared.sysmon;
         let now = clock::now();
-        let idle = shared.census.some_p_is_idle();
-        let short = if idle { SYSMON_CHAIN_LIMIT } else { SYSMON_WORK_LIMIT };
-        let nap = self.pace.next(round);
-        let (mut until, deep) = match nap {
-            Nap::For(period) if period <= short => {
-                sysmon.parker.park_until(now + nanos(period));
+        let (mut until, deep) = match self.pace.next(round) {
+            Nap::For(period) => {
+                sysmon.parker.park_until(now + nanos(period.max(at_least)));
                 return;
             }
-            Nap::For(period) => (now + nanos(period), false),
+            Nap::Long(period) => (now + nanos(period), false),
             Nap::Deep => (NEVER, true),
         };
-        if deep {
+        if deep || self.files.len() >= STAT_FILES {
             self.forget_files();
         }
         sysmon.bed.announce(until);
@@ -333,11 +362,12 @@ impl<'a> Monitor<'a> {
         let changed = shared.is_closing()
             || (!round.work && shared.work_waits())
             || (deep && !shared.census.all_idle(shared.procs.len()));
-        // While a P is idle the M in the poller watches the timers, if there is one (seat.rs, V1 and V2).
-        if !(shared.census.some_p_is_idle() && shared.seat.is_watched()) {
-            let earliest = shared.earliest_timer().0;
-            until = until.min(earliest.max(now + nanos(SYSMON_TIMER_FLOOR)));
-        }
+        // While a P is idle the M in the poller watches the timers, if there is one (seat.rs, V1 and V2); but those of a
+        // P in a poll may find no P idle when their time has come.
+        let watched = shared.census.some_p_is_idle() && shared.seat.is_watched();
+        let to_see_to = shared.procs.iter().filter(|p| !watched || p.holder() != 0);
+        let earliest = to_see_to.map(|p| p.timers.earliest()).min().unwrap_or(NEVER);
+        until = until.min(earliest.max(now + nanos(SYSMON_TIMER_FLOOR)));
         let roused = changed || sysmon.parker.park_until(until);
         sysmon.bed.up();
         let _nobody_else = shared.census.end_long_sleep();

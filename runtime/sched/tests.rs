@@ -179,6 +179,35 @@ fn the_line_does_not_starve_the_ring() {
     shared.shut_down(None).unwrap();
 }
 
+/// A refusal while every P was idle left the task to a sysmon that slept without end.
+#[test]
+fn a_task_that_no_thread_was_to_be_had_for_is_run_once_there_is_one() {
+    let shared = Shared::start(config(1, 10, false)).unwrap();
+    let mut blocked = Vec::new();
+    // Every M there is, and the reserved one too, blocks.
+    while shared.lists().counts().1 > 0 || blocked.is_empty() {
+        let (entered, begun) = channel();
+        let (gate, opened) = channel::<()>();
+        let task = spawn(&shared, async move {
+            entered.send(()).unwrap();
+            blocking::block_in_place(|| opened.recv().unwrap());
+        });
+        begun.recv().unwrap();
+        blocked.push((gate, task));
+        until(|| shared.census.sysmon_sleeps_deeply());
+    }
+    shared.refuse_threads.store(true, SeqCst);
+    let task = spawn(&shared, async {});
+    until(|| shared.failed_starts.get() > 0);
+    shared.refuse_threads.store(false, SeqCst);
+    until(|| task.is_finished());
+    for (gate, task) in blocked {
+        gate.send(()).unwrap();
+        block_on::block_on(&shared, task).unwrap();
+    }
+    shared.shut_down(None).unwrap();
+}
+
 #[test]
 fn a_shutdown_beside_refused_threads_ends() {
     for _ in 0..200 {

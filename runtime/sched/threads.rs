@@ -95,7 +95,7 @@ impl Shared {
         match start {
             Start::Wake(m) => m.wake(self),
             Start::Thread(assignment) => self.start_thread_for(assignment),
-            Start::Nobody => {}
+            Start::Nobody => self.rouse_sysmon(), // it tries again, and must not sleep without end
         }
     }
 
@@ -109,8 +109,9 @@ impl Shared {
             (self.no_m_for(&mut lists, p, spinning), refused)
         };
         say(refused);
-        if let Start::Wake(m) = start {
-            m.wake(self);
+        match start {
+            Start::Wake(m) => m.wake(self),
+            _ => self.rouse_sysmon(),
         }
         self.m_ended(); // it was counted, and is not
     }
@@ -169,7 +170,7 @@ impl Shared {
         }
     }
 
-    /// Takes an M out of circulation: an idle one, or a new thread (`retake.rs`, R2).
+    /// Takes an M out of circulation: an idle one, or a new thread (`retake.rs`, R2). `None`: there is none to be had.
     pub(super) fn reserve_m(self: &Arc<Self>) -> Option<Arc<Machine>> {
         let refused = {
             let mut lists = self.lists();

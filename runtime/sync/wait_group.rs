@@ -199,6 +199,7 @@ impl WaitGroup {
     #[doc(alias = "Wait")]
     pub async fn wait(&self) {
         let inner = &*self.inner;
+        poll_fn(|cx| if must_yield(cx) { Poll::Pending } else { Poll::Ready(()) }).await;
         // Ordering: Acquire; pairs with the Release half in `add`, so that the work of those who are
         // done is visible.
         if counter(inner.state.load(Acquire)) == 0 {
@@ -214,9 +215,6 @@ impl WaitGroup {
         let mut waiter = pin!(Waiter::new(&inner.queue, 0, cancel));
         let mut waited = false;
         poll_fn(|cx| {
-            if must_yield(cx) {
-                return Poll::Pending;
-            }
             let outcome = waiter.as_mut().poll(cx, |round, mine| {
                 *mine = *round;
                 waited = inner.enter();

@@ -15,6 +15,7 @@ use super::clock::Nanos;
 use std::fs::File;
 use std::mem;
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 
 /// What a thread is doing, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,11 +87,30 @@ fn parse(line: &[u8]) -> State {
     }
 }
 
-/// Lets the calling thread's timed sleeps end as exactly as the kernel can; it rounds up to 50 µs otherwise.
+/// How many nanoseconds the kernel may add to a timed sleep of the process's threads; 50 µs, where nobody has set it.
+fn usual_slack() -> libc::c_ulong {
+    static USUAL: OnceLock<libc::c_ulong> = OnceLock::new();
+    *USUAL.get_or_init(|| {
+        // SAFETY: U1 does not apply: the call is about the calling thread, takes integers, and touches no memory.
+        let slack = unsafe { libc::prctl(libc::PR_GET_TIMERSLACK, 0, 0, 0, 0) };
+        libc::c_ulong::try_from(slack).ok().filter(|slack| *slack > 0).unwrap_or(50_000)
+    })
+}
+
+fn set_slack(nanos: libc::c_ulong) {
+    // SAFETY: as above. A refusal only leaves the sleeps less exact.
+    let _ = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, nanos, 0, 0, 0) };
+}
+
+/// Lets the calling thread's timed sleeps end as exactly as the kernel can.
 pub(crate) fn sleep_exactly() {
-    // SAFETY: U1 does not apply: the call is about the calling thread, takes integers, and touches no memory.
-    // A refusal only leaves the sleeps less exact.
-    let _ = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0) };
+    usual_slack();
+    set_slack(1);
+}
+
+/// Undoes [`sleep_exactly`] for a thread that was started by one that sleeps so.
+pub(crate) fn sleep_as_usual() {
+    set_slack(usual_slack());
 }
 
 #[cfg(test)]
