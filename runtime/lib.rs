@@ -76,7 +76,6 @@ pub mod task {
     pub use crate::sched::{MachineId, ProcessorId};
 
     use crate::sched::current;
-    use std::sync::Arc;
 
     /// The id of the task that calls, if it is one.
     ///
@@ -100,7 +99,7 @@ pub mod task {
     /// The P that the caller's thread holds; `None` outside of a runtime, and in a poll whose P was taken.
     #[must_use]
     pub fn processor() -> Option<ProcessorId> {
-        current::with(|cx| current::with_p(Arc::as_ptr(&cx.shared), |p| p.id)).flatten()
+        current::with(|cx| cx.with_p(|p| p.id)).flatten()
     }
 
     /// The M that the caller's thread is; `None` outside of a runtime.

@@ -24,12 +24,11 @@ pub(crate) trait Sources {
     /// A task that was found.
     type Task;
 
-    /// Fires this P's due timers; they ready tasks. `Err`: the P was taken meanwhile.
-    fn run_due_timers(&mut self) -> Result<(), Released>;
+    /// Fires this P's due timers, which ready tasks, and does what sysmon asks for, which may yield a task of the
+    /// injector's. `Err`: the P was taken meanwhile.
+    fn run_due_timers(&mut self) -> Result<Option<Self::Task>, Released>;
     /// Tasks run so far that did not inherit their slice.
     fn schedtick(&self) -> u32;
-    /// Whether the injector's head has waited for so long that it comes first.
-    fn injector_is_due(&self) -> bool;
     /// One task from the injector.
     fn injector_one(&mut self) -> Option<Self::Task>;
     /// Whether a chain of inherited slices has used its time up.
@@ -75,12 +74,14 @@ fn fresh<T>(task: T) -> Found<T> {
 pub(crate) fn find_runnable<S: Sources>(p: &mut S) -> Found<S::Task> {
     loop {
         // 1. Timers that are due wake their tasks before anything else is looked at.
-        if p.run_due_timers().is_err() {
-            return Found::Nothing;
+        match p.run_due_timers() {
+            Ok(None) => {}
+            Ok(Some(task)) => return fresh(task), // sysmon found that the injector's head has waited for too long
+            Err(Released) => return Found::Nothing,
         }
 
         // 2. Now and then the injector comes first, or two busy local tasks could starve it.
-        if (p.schedtick().is_multiple_of(INJECTOR_EVERY) || p.injector_is_due())
+        if p.schedtick().is_multiple_of(INJECTOR_EVERY)
             && let Some(task) = p.injector_one()
         {
             return fresh(task);
@@ -141,7 +142,6 @@ mod tests {
         answers: Vec<(&'static str, u32)>,
         chain_over: bool,
         may_spin: bool,
-        injector_due: bool,
         last: VecDeque<Result<Option<u32>, Released>>,
     }
 
@@ -154,11 +154,11 @@ mod tests {
 
     impl Sources for Script {
         type Task = u32;
-        fn run_due_timers(&mut self) -> Result<(), Released> {
-            self.ask("timers").map_or(Ok(()), |_| Err(Released))
-        }
-        fn injector_is_due(&self) -> bool {
-            self.injector_due
+        fn run_due_timers(&mut self) -> Result<Option<u32>, Released> {
+            match self.ask("timers") {
+                Some(0) => Err(Released),
+                task => Ok(task),
+            }
         }
         fn schedtick(&self) -> u32 {
             self.tick
@@ -228,8 +228,8 @@ mod tests {
 
     #[test]
     fn an_injector_that_has_waited_comes_first_at_any_tick() {
-        let answers = vec![("injector one", 1), ("runnext", 2)];
-        let mut script = Script { tick: 5, injector_due: true, answers, ..Script::default() };
+        let answers = vec![("timers", 1), ("runnext", 2)];
+        let mut script = Script { tick: 5, answers, ..Script::default() };
         assert_eq!(find_runnable(&mut script), Found::Task { task: 1, inherits: false });
     }
 

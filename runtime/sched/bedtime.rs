@@ -15,11 +15,16 @@
 //!     FENCE-TIMER is, the sleeper's look at the heaps finds the timer.
 //! B2. What is announced may be too late only before the look at the heaps; it then costs a wake for nothing.
 //!
+//! B3. A P's M looks at its heap only while the P's [`Notice`] says that there are timers. Who sets one raises the flag
+//!     after FENCE-TIMER, unless it is up; the M that finds the heap empty takes it down, executes FENCE-EMPTY, looks at
+//!     the heap once more, and raises it again if need be. So a heap with a timer has its flag up, or its setter is about
+//!     to raise it.
+//!
 //! Absent: the sleep. Two sleep by this rule: the M in the poller (`seat.rs`) and sysmon.
 
 use crate::sys::primitive::{
     AtomicOrdering::{Relaxed, SeqCst},
-    AtomicU64, fence, weaken,
+    AtomicU32, AtomicU64, fence, weaken,
 };
 
 /// Until when its owner sleeps, in nanoseconds; 0 while it is up.
@@ -66,6 +71,59 @@ pub(crate) fn timer_is_set() {
     }
 }
 
+/// What whoever holds a P is to see to before its next task: one word, so that one look tells that there is nothing.
+#[derive(Debug)]
+pub(crate) struct Notice(AtomicU32);
+
+/// The P's heap has timers (B3).
+pub(crate) const TIMERS: u32 = 1;
+
+/// sysmon: the injector's head has waited for too long; the next task comes from there.
+pub(crate) const INJECTOR_FIRST: u32 = 2;
+
+/// sysmon: some P's timers are overdue, its M being busy or off its core; all heaps are to be looked at.
+pub(crate) const ALL_TIMERS: u32 = 4;
+
+impl Notice {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// Whether there is anything.
+    #[inline(always)]
+    pub(crate) fn is_up(&self) -> bool {
+        // Ordering: Relaxed; what it tells of is looked at with an ordering of its own.
+        self.0.load(Relaxed) != 0
+    }
+
+    /// Raises a flag, unless it is up. For [`TIMERS`], after [`timer_is_set`].
+    pub(crate) fn raise(&self, flag: u32) {
+        // Ordering: Relaxed, both; FENCE-TIMER stands before them where it matters.
+        if self.0.load(Relaxed) & flag == 0 {
+            // Ordering: Relaxed; as above.
+            self.0.fetch_or(flag, Relaxed);
+        }
+    }
+
+    /// Takes down what sysmon has raised; says what was up.
+    pub(crate) fn take(&self) -> u32 {
+        // Ordering: Relaxed; a hint.
+        self.0.fetch_and(TIMERS, Relaxed)
+    }
+
+    /// The heap was found empty; `has_timers` looks once more (B3).
+    pub(crate) fn heap_is_empty(&self, has_timers: impl FnOnce() -> bool) {
+        // Ordering: Relaxed; FENCE-EMPTY follows.
+        self.0.fetch_and(!TIMERS, Relaxed);
+        if weaken::stands("FENCE-EMPTY") {
+            fence(SeqCst); // FENCE-EMPTY, pairs with FENCE-TIMER: B3
+        }
+        if has_timers() {
+            self.raise(TIMERS);
+        }
+    }
+}
+
 #[cfg(all(test, gmprt_loom))]
 mod loom_models {
     //! Models of B1.
@@ -107,9 +165,34 @@ mod loom_models {
         a_timer_against_a_sleeper();
     }
 
+    /// A timer is set while the P's M finds the heap empty: the flag is up in the end.
+    fn a_timer_against_an_empty_heap() {
+        loom::model(|| {
+            let notice = Arc::new(Notice::new());
+            notice.raise(TIMERS); // of a timer that has fired
+            let earliest = Arc::new(AtomicU64::new(NEVER));
+            let m = {
+                let (notice, earliest) = (Arc::clone(&notice), Arc::clone(&earliest));
+                thread::spawn(move || notice.heap_is_empty(|| earliest.load(Relaxed) != NEVER))
+            };
+            earliest.store(7, Relaxed);
+            timer_is_set();
+            notice.raise(TIMERS);
+            m.join().unwrap();
+            assert!(notice.is_up(), "nobody looks at a heap with a timer");
+        });
+    }
+
+    #[test]
+    fn loom_bedtime_a_heap_with_a_timer_has_its_flag_up() {
+        a_timer_against_an_empty_heap();
+    }
+
     #[test]
     fn loom_bedtime_canary_each_fence_is_needed() {
         weaken::without("FENCE-BED", a_timer_against_a_sleeper);
         weaken::without("FENCE-TIMER", a_timer_against_a_sleeper);
+        weaken::without("FENCE-EMPTY", a_timer_against_an_empty_heap);
+        weaken::without("FENCE-TIMER", a_timer_against_an_empty_heap);
     }
 }

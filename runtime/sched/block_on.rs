@@ -66,7 +66,7 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
     let mut future = pin!(future);
     loop {
         let mut poll = || catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut polling)));
-        cx.set_task(None); // what the last poll was asked for is over
+        cx.begin_caller();
         let idle = if shared.is_closing() { None } else { shared.lists().take_idle_p(shared) };
         let outcome = match idle {
             None => poll(),

@@ -109,7 +109,7 @@ impl Short {
     #[inline]
     fn enter() -> Self {
         current::with(|cx| {
-            let Some((lent, work)) = cx.if_lent(|p| (p.id, p.has_work())) else {
+            let Some((lent, work)) = cx.with_p(|p| (p.id, p.has_work())) else {
                 return Self { lent: None, before: 0 };
             };
             let before = cx.m.declared();
@@ -132,7 +132,7 @@ impl Drop for Short {
             if self.before.is_multiple_of(2) {
                 cx.m.set_declared(self.before + 2);
             }
-            if cx.if_lent(|_| ()).is_none() {
+            if cx.with_p(|_| ()).is_none() {
                 cx.shared.exit_block(cx, lent);
             }
         });

@@ -31,6 +31,12 @@ thread_local! {
     static CURRENT: Cell<*const Context> = const { Cell::new(ptr::null()) };
 }
 
+/// The task asked to be queued again without a wake (`yield_now`).
+const YIELDED: u8 = 1;
+
+/// The poll was made to yield, its slice being over (`preempt.rs`).
+const SLICE_OVER: u8 = 2;
+
 /// What a thread that runs tasks, or a `block_on`, knows of itself.
 pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
@@ -39,9 +45,8 @@ pub(crate) struct Context {
     pub(crate) is_m: bool,
     lent: UnsafeCell<Option<OwnedP>>,
     task: Cell<Option<TaskRef>>,
-    yielded: Cell<bool>,
-    /// The poll in progress was made to yield, its slice being over (`preempt.rs`).
-    yielding: Cell<bool>,
+    /// What the poll in progress, or the one that just ended, has said: [`YIELDED`], [`SLICE_OVER`].
+    said: Cell<u8>,
     /// No user code runs, but wakers of tasks, which are ours: the scheduler fires timers.
     brief: Cell<bool>,
     outer: Cell<*const Context>,
@@ -65,8 +70,7 @@ impl Context {
             is_m,
             lent: UnsafeCell::new(None),
             task: Cell::new(None),
-            yielded: Cell::new(false),
-            yielding: Cell::new(false),
+            said: Cell::new(0),
             brief: Cell::new(false),
             outer: Cell::new(ptr::null()),
         }
@@ -114,18 +118,23 @@ impl Context {
         Some(p)
     }
 
-    /// In user code: asks the lent P, if there is one and it still is ours. One that was taken is forgotten.
-    #[inline]
-    pub(crate) fn if_lent<R>(&self, ask: impl FnOnce(&LocalP) -> R) -> Option<R> {
+    /// Calls `f` with the lent P, if there is one and it still is ours. One that was taken is forgotten. See H3.
+    #[inline(always)]
+    pub(crate) fn with_p<R>(&self, f: impl FnOnce(&LocalP) -> R) -> Option<R> {
         let _inside = self.m.lease.enter();
-        // SAFETY: H2; inside. A shared borrow, which ends before anybody writes: only this thread does.
+        // SAFETY: H2; inside. A shared borrow, so that nested calls are fine: they find the lease held, as we did.
         let lent = unsafe { &*self.lent.get() }.as_ref()?;
         if self.m.lease.holds() {
-            return Some(ask(lent));
+            return Some(f(lent));
         }
+        self.forget_lent();
+        None
+    }
+
+    #[cold]
+    fn forget_lent(&self) {
         let none = self.reclaim();
         debug_assert!(none.is_none(), "what the lease has lost it does not find again");
-        None
     }
 
     /// User code has ceased to block: lends it a P again.
@@ -138,12 +147,22 @@ impl Context {
         *lent = Some(p);
     }
 
-    /// The M begins or ends a task's poll. A yield that the last poll asked for and did not need is forgotten.
+    /// The M begins a task's poll.
     #[inline]
-    pub(crate) fn set_task(&self, task: Option<TaskRef>) {
-        self.yielded.set(false);
-        self.yielding.set(false);
-        self.task.set(task);
+    pub(crate) fn begin_task(&self, task: TaskRef) {
+        self.task.set(Some(task));
+        self.said.set(0); // a yield that the last poll asked for and did not need is forgotten
+    }
+
+    /// The M ends it.
+    #[inline]
+    pub(crate) fn end_task(&self) {
+        self.task.set(None);
+    }
+
+    /// A poll begins that is no task's.
+    pub(crate) fn begin_caller(&self) {
+        self.said.set(0);
     }
 
     /// What runs next is over in a moment, and the M looks at its queues then.
@@ -159,13 +178,13 @@ impl Context {
 
     /// The poll in progress is made to yield.
     pub(crate) fn set_yielding(&self) {
-        self.yielding.set(true);
+        self.said.set(self.said.get() | SLICE_OVER);
     }
 
     /// Whether the poll in progress, or the one that just ended, was made to yield.
     #[inline]
     pub(crate) fn is_yielding(&self) -> bool {
-        self.yielding.get()
+        self.said.get() & SLICE_OVER != 0
     }
 
     /// The task in whose poll the thread is.
@@ -173,10 +192,10 @@ impl Context {
         self.task.get()
     }
 
-    /// Whether the poll that just ended asked to yield; asked once.
+    /// Whether the poll that just ended asked to yield.
     #[inline]
-    pub(crate) fn take_yielded(&self) -> bool {
-        self.yielded.take()
+    pub(crate) fn has_yielded(&self) -> bool {
+        self.said.get() & YIELDED != 0
     }
 }
 
@@ -203,16 +222,7 @@ pub(crate) fn for_each(mut f: impl FnMut(&Context)) {
 /// `None`: a foreign thread, another runtime's, or an M whose P was taken during this poll. See H3.
 #[inline(always)]
 pub(crate) fn with_p<R>(shared: *const Shared, f: impl FnOnce(&LocalP) -> R) -> Option<R> {
-    with(|cx| {
-        if !ptr::eq(Arc::as_ptr(&cx.shared), shared) {
-            return None;
-        }
-        let _inside = cx.m.lease.enter();
-        // SAFETY: H2; inside. A shared borrow, so that nested calls are fine.
-        let lent = unsafe { &*cx.lent.get() }.as_ref()?;
-        cx.m.lease.holds().then(|| f(lent))
-    })
-    .flatten()
+    with(|cx| if ptr::eq(Arc::as_ptr(&cx.shared), shared) { cx.with_p(f) } else { None }).flatten()
 }
 
 /// Notes that the task whose own waker this is yields; the scheduler then needs no wake. False: it is
@@ -221,7 +231,7 @@ pub(crate) fn with_p<R>(shared: *const Shared, f: impl FnOnce(&LocalP) -> R) -> 
 pub(crate) fn note_yield(waker: &Waker) -> bool {
     with(|cx| match cx.task.get() {
         Some(task) if is_own_waker(waker, task) => {
-            cx.yielded.set(true);
+            cx.said.set(cx.said.get() | YIELDED);
             true
         }
         _ => false,

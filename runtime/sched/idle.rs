@@ -95,8 +95,8 @@ impl Census {
         }
         // Ordering: Relaxed; the fence has ordered it after the publication.
         let word = self.0.load(Relaxed);
-        if spinning(word) != 0 {
-            Call::Nobody
+        if word == 0 || spinning(word) != 0 {
+            Call::Nobody // every P is at work and sysmon about, or somebody looks for work
         } else if idle(word) > 0 && !next {
             Call::Machine
         } else if word & LONG != 0 {

@@ -19,6 +19,7 @@
 //!
 //! Length: the owner's side and the thief's share the cells that P2 is about; apart they would be open to others.
 
+use super::bedtime::Notice;
 use super::chain::Chain;
 use super::ids::ProcessorId;
 use super::lease::Won;
@@ -41,12 +42,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 use std::time::Instant;
 
-/// The injector's head has waited for too long: the next task comes from there.
-pub(crate) const INJECTOR_FIRST: u32 = 1;
-
-/// Some P's timers are overdue, its M being busy or off its core: all heaps are to be looked at.
-pub(crate) const ALL_TIMERS: u32 = 2;
-
 /// A P, as every thread sees it.
 pub(crate) struct Processor {
     pub(crate) id: ProcessorId,
@@ -59,8 +54,8 @@ pub(crate) struct Processor {
     ring: Ring<Header>,
     /// Timers set from here. They have a lock of their own: anybody may set, cancel and fire them.
     pub(crate) timers: Arc<Timers>,
-    /// What sysmon asks of whoever holds it ([`INJECTOR_FIRST`], [`ALL_TIMERS`]).
-    notice: AtomicU32,
+    /// What whoever holds it is to see to before the next task.
+    pub(crate) notice: Notice,
     local: CachePadded<Local>,
 }
 
@@ -146,7 +141,7 @@ impl Processor {
             runnext: AtomicPtr::new(ptr::null_mut()),
             ring: Ring::new(),
             timers: Arc::new(Timers::new()),
-            notice: AtomicU32::new(0),
+            notice: Notice::new(),
             local: CachePadded::new(Local {
                 random: Cell::new(seed),
                 free: FreeSlots::new(),
@@ -185,25 +180,6 @@ impl Processor {
     pub(crate) fn set_holder(&self, m: u32) {
         // Ordering: Relaxed; as above.
         self.holder.store(m, Relaxed);
-    }
-
-    /// Whether sysmon asks for something.
-    #[inline(always)]
-    pub(crate) fn has_notice(&self) -> bool {
-        // Ordering: Relaxed; a hint.
-        self.notice.load(Relaxed) != 0
-    }
-
-    /// What sysmon asks for; asked once.
-    pub(crate) fn take_notice(&self) -> u32 {
-        // Ordering: Relaxed; a hint.
-        self.notice.swap(0, Relaxed)
-    }
-
-    /// sysmon: asks for it.
-    pub(crate) fn notify(&self, what: u32) {
-        // Ordering: Relaxed; a hint.
-        self.notice.fetch_or(what, Relaxed);
     }
 
     /// Whether a task waits here; the last look's question (`idle.rs`, N3).

@@ -87,23 +87,19 @@ pub(super) fn assemble(config: Config, procs: Vec<Processor>) -> Arc<Shared> {
 unsafe fn upcall_ready(sched: *const (), task: Queued) {
     let sched = sched.cast::<Shared>();
     let mut task = Some(task);
-    // SAFETY: D1.
-    let here = with_p(sched, |p| {
-        // SAFETY: D1; also, the context that lends the P holds a reference on the scheduler.
-        let shared = unsafe { &*sched };
-        p.put_next(task.take().expect("put once"), &shared.injector)
+    current::with(|cx| {
+        if !ptr::eq(Arc::as_ptr(&cx.shared), sched) {
+            return;
+        }
+        let here = cx.with_p(|p| p.put_next(task.take().expect("put once"), &cx.shared.injector));
+        if let Some(next) = here {
+            cx.shared.submitted_by(cx, next); // the task may have ended by now, but the context is this thread's
+        }
     });
-    if let Some(next) = here {
-        // The task may have ended by now, but the context is this thread's.
-        current::with(|cx| {
-            debug_assert!(ptr::eq(Arc::as_ptr(&cx.shared), sched));
-            cx.shared.submitted_by(cx, next);
-        });
-        return;
-    }
+    let Some(task) = task else { return };
     // SAFETY: D1; the task is still in our hand.
     let shared = unsafe { another_reference(sched) };
-    shared.inject(task.expect("not put"));
+    shared.inject(task);
 }
 
 /// A reference on the scheduler, from the pointer in its slab.
@@ -128,7 +124,7 @@ unsafe fn upcall_release(slab: *const Slab, slot: Slot) {
     current::with(|cx| {
         // By the slab, which is alive, and not by its `sched`, where another runtime may live by now.
         if ptr::eq(Arc::as_ptr(&cx.shared.slab), slab) {
-            with_p(Arc::as_ptr(&cx.shared), |p| p.put_slot(slot.take().expect("put once"), &cx.shared.slab));
+            cx.with_p(|p| p.put_slot(slot.take().expect("put once"), &cx.shared.slab));
         }
     });
     if let Some(slot) = slot {
@@ -141,30 +137,25 @@ impl Shared {
     /// Puts a task from a thread without a P into the injector.
     pub(crate) fn inject(self: &Arc<Self>, task: Queued) {
         self.injector.push(task.into_raw());
-        self.submitted(false);
+        match self.census.submitted(false) {
+            Call::Nobody => {}
+            Call::Machine => self.wake_p(),
+            Call::Sysmon => self.rouse_sysmon(),
+        }
     }
 
     /// Work was published by the thread in the context `cx`, which holds a P. `next`: it is alone in `runnext`.
     #[inline]
     fn submitted_by(self: &Arc<Self>, cx: &Context, next: bool) {
-        if !next || !cx.is_m {
-            self.submitted(false); // a caller of block_on will not run it, even if its P is idle in a moment
-        } else if !cx.is_brief() {
-            self.submitted(true);
+        // A caller of block_on will not run what is in its `runnext`.
+        match self.census.submitted(next && cx.is_m) {
+            Call::Nobody => {}
+            Call::Machine => self.wake_p(),
+            Call::Sysmon if cx.is_brief() => {} // this M looks there in a moment
+            Call::Sysmon => self.rouse_sysmon(),
         }
         if cx.m.is_asked_to(LEAVE) {
             self.leave_p(cx);
-        }
-    }
-
-    /// Work was published: wakes whom it takes (idle.rs). `next`: it is alone in the `runnext` of the caller's P, whose
-    /// M will look there when its poll is over.
-    #[inline]
-    fn submitted(self: &Arc<Self>, next: bool) {
-        match self.census.submitted(next) {
-            Call::Nobody => {}
-            Call::Machine => self.wake_p(),
-            Call::Sysmon => self.rouse_sysmon(),
         }
     }
 
@@ -181,16 +172,22 @@ impl Shared {
         F::Output: Send + 'static,
     {
         let mut future = Some(future);
-        let here = with_p(Arc::as_ptr(self), |p| {
-            let id = p.next_id();
-            let slot = p.get_slot(class_for::<F>(), &self.slab);
-            let (joined, queued) = create(slot, id, site, future.take().expect("moved once"));
-            p.tally.spawned.add(1);
-            let next = p.put_next(queued, &self.injector);
-            (JoinHandle::new(joined, id), next)
+        let here = current::with(|cx| {
+            if !ptr::eq(Arc::as_ptr(&cx.shared), Arc::as_ptr(self)) {
+                return None;
+            }
+            let (handle, next) = cx.with_p(|p| {
+                let id = p.next_id();
+                let slot = p.get_slot(class_for::<F>(), &self.slab);
+                let (joined, queued) = create(slot, id, site, future.take().expect("moved once"));
+                p.tally.spawned.add(1);
+                let next = p.put_next(queued, &self.injector);
+                (JoinHandle::new(joined, id), next)
+            })?;
+            self.submitted_by(cx, next);
+            Some(handle)
         });
-        if let Some((handle, next)) = here {
-            current::with(|cx| self.submitted_by(cx, next));
+        if let Some(handle) = here.flatten() {
             if self.is_closing() {
                 self.cancel_own(); // D2; FENCE-SUBMIT has done what FENCE-CLOSE does (shutdown.rs, E2)
             }

@@ -28,7 +28,6 @@ use crate::cell::{After, Ended, Queued};
 use crate::error::UnhandledPanic;
 use crate::policy::find::{Found, Sources, find_runnable};
 use crate::policy::tuning::{INJECTOR_EVERY, PIN_AFTER, PIN_CLOCK_EVERY};
-use crate::sys::clock::NEVER;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::task::Waker;
@@ -42,8 +41,6 @@ pub(super) struct Hunt<'a> {
     pub(super) spinning: Option<Spinning>,
     /// When the M was first seen with this P, for `PIN_AFTER`.
     since: Option<Instant>,
-    /// The next task comes from the injector, if there is one: sysmon asked for it.
-    pub(super) injector_first: bool,
     /// Wakers of due timers, between the heap's lock and their wake.
     pub(super) due: Vec<Waker>,
 }
@@ -65,15 +62,7 @@ pub(super) fn run(shared: &Arc<Shared>, m: &Arc<Machine>, first: Option<Assignme
     let _abort = AbortOnUnwind;
     let cx = Context::new(Arc::clone(shared), Arc::clone(m), true);
     let _entered = cx.enter();
-    let mut hunt = Hunt {
-        cx: &cx,
-        shared,
-        p: None,
-        spinning: None,
-        since: None,
-        injector_first: false,
-        due: Vec::new(),
-    };
+    let mut hunt = Hunt { cx: &cx, shared, p: None, spinning: None, since: None, due: Vec::new() };
     match first.or_else(|| shared.stop_m(m)) {
         Some(assignment) => hunt.take_up(assignment),
         None => return,
@@ -102,10 +91,6 @@ impl Hunt<'_> {
             self.shared.wake_p();
         }
         let p = self.p.take().expect("a task is found only with a P");
-        let timer = p.timers.earliest();
-        if timer != NEVER {
-            self.shared.poll_beside_timers(timer);
-        }
         let id = p.id;
         self.p = self.execute(p, task, inherits);
         self.p.is_some() || self.climb(id)
@@ -208,25 +193,24 @@ impl Hunt<'_> {
         let cx = self.cx;
         cx.m.forget_asked(); // that poll is over
         let g = task.task();
-        cx.set_task(Some(g));
+        cx.begin_task(g);
         let (after, p) = cx.lend(p, || {
             self.shared.maybe_revoke_me(&cx.m);
-            let mut after = task.run(|| cx.take_yielded());
+            let mut after = task.run(|| cx.has_yielded());
             if matches!(after, After::Idle) && self.shared.is_closing() && g.state().claim() == Claim::Claimed
             {
                 after = g.cancel_claimed(); // shutdown.rs, E3: nobody else will
             }
             after
         });
-        let yielding = cx.is_yielding();
-        cx.set_task(None);
+        cx.end_task();
         let Some(p) = p else {
             self.shared.settle(after);
             return None;
         };
         match after {
             After::Idle => {}
-            After::Requeue(task) => self.requeue(&p, task, yielding),
+            After::Requeue(task) => self.requeue(&p, task, cx.is_yielding()),
             After::Done(ended) => self.shared.report(ended),
             After::Free(ended, slot) => {
                 p.put_slot(slot, &self.shared.slab);

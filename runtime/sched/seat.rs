@@ -101,9 +101,8 @@ impl Shared {
         }
     }
 
-    /// A poll begins on a P with timers: should it not end, sysmon is not to sleep past the first of them. The fence at
-    /// each timer's setting (bedtime.rs, B1) stands before this.
-    #[cold]
+    /// A poll is about to begin on a P with timers: should it not end, sysmon is not to sleep past the first of them. The
+    /// fence at each timer's setting (bedtime.rs, B1) stands before this.
     pub(super) fn poll_beside_timers(&self, when: Nanos) {
         if self.sysmon.sleeps_past(when) {
             self.rouse_sysmon();

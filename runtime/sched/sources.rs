@@ -13,8 +13,8 @@
 //!
 //! Absent: the order, which is `policy/find.rs`.
 
+use super::bedtime::{ALL_TIMERS, INJECTOR_FIRST};
 use super::machine::Assignment;
-use super::processor::{ALL_TIMERS, INJECTOR_FIRST};
 use super::schedule::Hunt;
 use crate::cell::Queued;
 use crate::cell::waker::{task_of, wake_quietly};
@@ -27,18 +27,8 @@ impl Sources for Hunt<'_> {
     type Task = Queued;
 
     #[inline(always)]
-    fn run_due_timers(&mut self) -> Result<(), Released> {
-        let p = self.p();
-        if p.has_notice() {
-            self.heed_notice()?;
-        }
-        let p = self.p();
-        if p.timers.earliest() == NEVER { Ok(()) } else { self.fire_timers_of(p.id.index()) }
-    }
-
-    #[inline(always)]
-    fn injector_is_due(&self) -> bool {
-        self.injector_first
+    fn run_due_timers(&mut self) -> Result<Option<Queued>, Released> {
+        if self.p().notice.is_up() { self.attend() } else { Ok(None) }
     }
 
     #[inline(always)]
@@ -47,7 +37,6 @@ impl Sources for Hunt<'_> {
     }
 
     fn injector_one(&mut self) -> Option<Queued> {
-        self.injector_first = false;
         if self.shared.injector.len() == 0 {
             return None;
         }
@@ -184,17 +173,26 @@ impl Hunt<'_> {
         }
     }
 
-    /// Does what sysmon asks for.
-    #[cold]
-    fn heed_notice(&mut self) -> Result<(), Released> {
-        let notice = self.p().take_notice();
-        self.injector_first = notice & INJECTOR_FIRST != 0;
+    /// Fires the own timers, and does what sysmon asks for.
+    #[inline(never)]
+    fn attend(&mut self) -> Result<Option<Queued>, Released> {
+        let notice = self.p().notice.take();
         if notice & ALL_TIMERS != 0 {
             for at in 0..self.shared.procs.len() {
                 self.fire_timers_of(at)?;
             }
+        } else {
+            self.fire_timers_of(self.p().id.index())?;
         }
-        Ok(())
+        let p = self.p();
+        let earliest = p.timers.earliest();
+        if earliest == NEVER {
+            p.notice.heap_is_empty(|| p.timers.earliest() != NEVER);
+        } else if p.has_work() || self.shared.injector.len() > 0 {
+            self.shared.poll_beside_timers(earliest);
+        }
+        let first = notice & INJECTOR_FIRST != 0;
+        Ok(if first { self.injector_one() } else { None })
     }
 
     fn wake_due(&mut self, own: bool) -> Result<(), Released> {

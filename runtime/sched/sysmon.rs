@@ -18,9 +18,8 @@
 //! Absent: garbage collection, the netpoller's turn, and Go's memory return.
 
 use super::Shared;
-use super::bedtime::Bedtime;
+use super::bedtime::{ALL_TIMERS, Bedtime, INJECTOR_FIRST};
 use super::machine::{LEAVE, Machine, YIELD};
-use super::processor::{ALL_TIMERS, INJECTOR_FIRST};
 use crate::policy::pace::{Nap, Pace, Round};
 use crate::policy::retake::{Probe, Seen, Watch, Why};
 use crate::policy::tuning::{
@@ -258,7 +257,7 @@ impl<'a> Monitor<'a> {
             && overdue
             && idle == 0
         {
-            p.notify(ALL_TIMERS);
+            p.notice.raise(ALL_TIMERS);
         }
         self.watch_injector(now);
         round
@@ -334,7 +333,7 @@ impl<'a> Monitor<'a> {
             for (p, before) in shared.procs.iter().zip(&mut watch.cpu) {
                 let after = cpu_of_holder(shared, p.holder());
                 if after.0 == before.0 && after.1.saturating_sub(before.1) >= nanos(INJECTOR_PATIENCE) / 2 {
-                    p.notify(INJECTOR_FIRST);
+                    p.notice.raise(INJECTOR_FIRST);
                 }
                 *before = after;
             }

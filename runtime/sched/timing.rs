@@ -6,7 +6,7 @@
 
 use super::Shared;
 use super::bedtime;
-use super::current::{self, Context, with_p};
+use super::current::{self, Context};
 use super::machine::LEAVE;
 use crate::sys::clock::Nanos;
 use crate::timers::{Key, Timers};
@@ -44,7 +44,7 @@ impl Shared {
         if cx.m.is_asked_to(LEAVE) {
             cx.shared.leave_p(cx);
         }
-        match with_p(Arc::as_ptr(&cx.shared), |p| p.id.index()) {
+        match cx.with_p(|p| p.id.index()) {
             Some(own) => self.arm_at(own, when, waker, cx.is_m),
             None => self.arm_at(cx.m.id.as_u32() as usize % self.procs.len(), when, waker, false),
         }
@@ -56,6 +56,7 @@ impl Shared {
         let home = &self.procs[p].timers;
         let key = home.insert(when, waker).ok_or(ArmError::Closed)?;
         bedtime::timer_is_set();
+        self.procs[p].notice.raise(bedtime::TIMERS);
         self.tell_of_timer(when, served);
         Ok(Armed { home: Arc::clone(home), key })
     }
