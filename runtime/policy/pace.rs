@@ -72,9 +72,10 @@ impl Pace {
         Self { period: SYSMON_FAST, quiet: 0, fruitless: 0 }
     }
 
-    /// Somebody cut a long sleep short: something may have to be seen soon.
-    pub(crate) fn roused(&mut self) {
-        (self.period, self.quiet) = (SYSMON_ROUSED / 2, SYSMON_QUIET);
+    /// Somebody cut a long sleep short: something may have to be seen soon. Out of `deep` sleep, a P was taken, and nothing
+    /// else has happened so far.
+    pub(crate) fn roused(&mut self, deep: bool) {
+        (self.period, self.quiet) = (if deep { SYSMON_SLOWEST / 4 } else { SYSMON_ROUSED / 2 }, SYSMON_QUIET);
     }
 
     /// The nap after a round.
@@ -218,8 +219,21 @@ mod tests {
     fn roused_it_looks_soon_and_then_less_and_less() {
         let mut pace = Pace::new();
         until_steady(&mut pace, Round::default());
-        pace.roused();
+        pace.roused(false);
         assert_eq!(pace.next(Round::default()), Nap::For(SYSMON_ROUSED));
         assert_eq!(pace.next(Round::default()), Nap::For(SYSMON_ROUSED * 2));
+    }
+
+    #[test]
+    fn a_runtime_that_is_idle_but_for_a_moment_now_and_then_is_not_looked_at_all_the_time() {
+        let mut pace = Pace::new();
+        let idle = Round { all_idle: true, some_idle: true, ..Round::default() };
+        while pace.next(idle) != Nap::Deep {}
+        pace.roused(true);
+        let looks = std::iter::repeat_with(|| pace.next(idle)).take_while(|nap| *nap != Nap::Deep).count();
+        assert!(looks <= 3, "{looks} looks");
+        pace.roused(true);
+        let work = Round { work: true, ..Round::default() };
+        assert_eq!(pace.next(work), Nap::For(SYSMON_WORK_LIMIT), "but soon, if something waits");
     }
 }

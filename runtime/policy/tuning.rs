@@ -77,8 +77,12 @@ pub(crate) const SYSMON_SHARE: u32 = 16;
 /// How often sysmon looks whether a hog is outside of the runtime before it puts the retake off to the next round.
 pub(crate) const OUTSIDE_LOOKS: u32 = 2_000;
 
-/// A timer does not shorten a long sleep of sysmon's below this: under load some timer is always near.
-pub(crate) const SYSMON_TIMER_FLOOR: Duration = Duration::from_micros(200);
+/// A timer does not shorten a long sleep of sysmon's below this: where there are many, one is always near. By so much a
+/// timer may be late that nobody else can see to, and then as long as it takes to find a poll that blocks.
+pub(crate) const SYSMON_TIMER_FLOOR: Duration = Duration::from_millis(1);
+
+/// How long after a timer sysmon wakes for it: it is the last to see to it.
+pub(crate) const SYSMON_TIMER_SLACK: Duration = Duration::from_micros(250);
 
 /// CPU time that one poll may use before it is asked to yield. Go: `forcePreemptNS`, which is wall time.
 pub(crate) const SLICE: Duration = Duration::from_millis(10);

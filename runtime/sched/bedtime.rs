@@ -84,6 +84,9 @@ pub(crate) const INJECTOR_FIRST: u32 = 2;
 /// sysmon: some P's timers are overdue, its M being busy or off its core; all heaps are to be looked at.
 pub(crate) const ALL_TIMERS: u32 = 4;
 
+/// Its M sat in the poller, and watched the timers of idle Ps, which nobody does now.
+pub(crate) const LEFT_SEAT: u32 = 8;
+
 impl Notice {
     pub(crate) fn new() -> Self {
         Self(AtomicU32::new(0))

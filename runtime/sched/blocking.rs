@@ -189,15 +189,16 @@ impl Shared {
         if let Some(m) = in_line {
             m.wake(self);
         }
-        if self.last_look() {
+        if self.last_look(false) {
             self.wake_p();
         }
     }
 
-    /// A P was listed idle: whether anything is left to do for it (idle.rs, N3), and the timers are watched.
-    pub(super) fn last_look(&self) -> bool {
+    /// A P was listed idle: whether anything is left to do for it (idle.rs, N3). The timers are watched from here on, by
+    /// the caller itself if it `will_sit`.
+    pub(super) fn last_look(&self, will_sit: bool) -> bool {
         self.census.before_last_look();
-        self.tell();
+        self.tell(will_sit);
         self.work_anywhere()
     }
 

@@ -147,14 +147,14 @@ impl Shared {
     /// The M is on the list of idle Ms, or reserved: sleeps until it has something to do. `None`: it ends.
     pub(super) fn sleep_m(&self, m: &Arc<Machine>) -> Option<Assignment> {
         match self.sit(m) {
-            Sat::Due(assignment) => return Some(assignment),
-            Sat::Woken => {}
-            Sat::Park => {
-                while !m.parker.park_until(self.keep_alive()) {
-                    if self.expire(m) {
-                        return None;
-                    }
-                }
+            Sat::Due(assignment) => return Some(assignment.after_sitting()),
+            Sat::Woken => return m.lock_inbox().take().map(Assignment::after_sitting),
+            Sat::Taken => {}
+            Sat::Off => self.tell(false),
+        }
+        while !m.parker.park_until(self.keep_alive()) {
+            if self.expire(m) {
+                return None;
             }
         }
         m.lock_inbox().take() // empty: woken by `wake_all`

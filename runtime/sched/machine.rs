@@ -18,6 +18,7 @@
 //! Absent: the lists of what is idle (`lists.rs`), the start of threads (`threads.rs`), the sleep in the poller
 //! (`seat.rs`).
 
+use super::bedtime::LEFT_SEAT;
 use super::idle::Spinning;
 use super::ids::MachineId;
 use super::lease::Lease;
@@ -46,6 +47,14 @@ pub(super) const LEAVE: u8 = 2;
 pub(crate) struct Assignment {
     pub(crate) p: OwnedP,
     pub(crate) spinning: Option<Spinning>,
+}
+
+impl Assignment {
+    /// The M that takes it up sat in the poller (`seat.rs`, V4).
+    pub(super) fn after_sitting(self) -> Self {
+        self.p.notice.raise(LEFT_SEAT);
+        self
+    }
 }
 
 /// An M.

@@ -16,6 +16,9 @@
 //! V3. The sitter stands on the list of idle Ms like any other, and may be taken off it while it looks. It then leaves
 //!     the seat and waits for what its taker has for it.
 //!
+//! V4. Who has sat and takes a P up raises its notice: when what is due has been fired, sysmon is told of what is left,
+//!     for it may have gone to sleep for long in the belief that the timers are watched. Who parks instead tells at once.
+//!
 //! Absent: sockets, which will be waited for here too.
 
 use super::Shared;
@@ -38,8 +41,10 @@ pub(crate) struct Seat {
 
 /// Why the sitter left.
 pub(super) enum Sat {
-    /// Somebody was there before, or has taken the M off the list (V3): it is to park.
-    Park,
+    /// Somebody was there before.
+    Taken,
+    /// Somebody has taken the M off the list (V3).
+    Off,
     /// It was woken.
     Woken,
     /// A timer is due, and here is a P to fire it on.
@@ -82,15 +87,16 @@ impl Shared {
     }
 
     /// Wakes whoever may sleep past the earliest timer; a P has been listed idle, and FENCE-PARK stands before this.
-    pub(super) fn tell(&self) {
+    /// `will_sit`: the caller is about to sit down, if nobody does, and then sysmon need not know.
+    pub(super) fn tell(&self, will_sit: bool) {
         let (when, _) = self.earliest_timer();
         if when != NEVER {
-            self.tell_of_timer(when, false);
+            self.tell_of_timer(when, will_sit);
         }
     }
 
-    /// Wakes whoever may sleep past a timer at `when`. A fence stands before this (bedtime.rs, B1). `served`: if that is
-    /// sysmon, leave it to the M that holds the P ([`Shared::poll_beside_timers`]).
+    /// Wakes whoever may sleep past a timer at `when`. A fence stands before this (bedtime.rs, B1). `served`: but not
+    /// sysmon; an M sees to it, by [`Shared::poll_beside_timers`] or by sitting down.
     pub(super) fn tell_of_timer(&self, when: Nanos, served: bool) {
         if self.census.some_p_is_idle() && self.seat.is_watched() {
             if self.seat.bed.is_later_than(when) {
@@ -112,15 +118,13 @@ impl Shared {
     /// The M `m`, on the list of idle Ms, sits down if the seat is free.
     pub(super) fn sit(&self, m: &Arc<Machine>) -> Sat {
         if !self.seat.take() {
-            return Sat::Park;
+            return Sat::Taken;
         }
         m.set_in_poller(true);
         let sat = self.watch_timers(m);
         m.set_in_poller(false);
         self.seat.leave();
-        // sysmon may have left the timers to us.
-        bedtime::timer_is_set();
-        self.tell();
+        bedtime::timer_is_set(); // sysmon has left the timers to us: V4
         sat
     }
 
@@ -139,7 +143,7 @@ impl Shared {
                 // The list tells whether we still are idle (V3), and whether a P still is.
                 let mut lists = self.lists();
                 if !lists.is_idle(m) {
-                    return Sat::Park;
+                    return Sat::Off;
                 }
                 if let Some(p) = lists.take_idle_p_like(self, self.procs[p].id) {
                     lists.forget_idle(m);

@@ -13,7 +13,7 @@
 //!
 //! Absent: the order, which is `policy/find.rs`.
 
-use super::bedtime::{ALL_TIMERS, INJECTOR_FIRST};
+use super::bedtime::{ALL_TIMERS, INJECTOR_FIRST, LEFT_SEAT};
 use super::machine::Assignment;
 use super::schedule::Hunt;
 use crate::cell::Queued;
@@ -136,7 +136,7 @@ impl Sources for Hunt<'_> {
         if let Some(spinning) = self.spinning.take() {
             let _last = spinning.give_up(&self.shared.census); // the look below is taken in any case
         }
-        let more = self.shared.last_look();
+        let more = self.shared.last_look(true);
         if self.shared.is_closing() || !more {
             return Err(Released);
         }
@@ -184,6 +184,9 @@ impl Hunt<'_> {
         } else {
             self.fire_timers_of(self.p().id.index())?;
         }
+        if notice & LEFT_SEAT != 0 {
+            self.shared.tell(false);
+        }
         let p = self.p();
         let earliest = p.timers.earliest();
         if earliest == NEVER {
@@ -210,7 +213,7 @@ impl Hunt<'_> {
         let foreign = self.due.iter().any(|waker| task_of(waker).is_none());
         if foreign && let Some(spinning) = self.spinning.take() {
             let _last = spinning.give_up(&self.shared.census);
-            if self.shared.last_look() {
+            if self.shared.last_look(false) {
                 self.shared.wake_p();
             }
         }
@@ -226,7 +229,7 @@ impl Hunt<'_> {
         if let Some(spinning) = self.spinning.take() {
             let _last = spinning.give_up(&self.shared.census); // whoever has the P now looks in its stead
         }
-        if self.shared.last_look() {
+        if self.shared.last_look(false) {
             self.shared.wake_p();
         }
         Err(Released)

@@ -24,7 +24,7 @@ use crate::policy::pace::{Nap, Pace, Round};
 use crate::policy::retake::{Probe, Seen, Watch, Why};
 use crate::policy::tuning::{
     HOG_AFTER, INJECTOR_PATIENCE, OUTSIDE_LOOKS, STAT_FILES, SYSMON_CHAIN_LINKS, SYSMON_SHARE,
-    SYSMON_TIMER_FLOOR, TIMER_PATIENCE,
+    SYSMON_TIMER_FLOOR, SYSMON_TIMER_SLACK, TIMER_PATIENCE,
 };
 use crate::sys::affinity::{Tid, process_mask};
 use crate::sys::clock::{self, NEVER, Nanos, nanos};
@@ -57,9 +57,9 @@ impl Sysmon {
         }
     }
 
-    /// Whether it sleeps for long, and past `when`. A fence stands before this.
+    /// Whether it sleeps for long, and past `when` by more than a timer would shorten its sleep. A fence stands before this.
     pub(super) fn sleeps_past(&self, when: Nanos) -> bool {
-        self.bed.is_later_than(when)
+        self.bed.is_later_than(when.saturating_add(nanos(SYSMON_TIMER_FLOOR)))
     }
 
     /// Makes it look, however it sleeps.
@@ -366,12 +366,14 @@ impl<'a> Monitor<'a> {
         let watched = shared.census.some_p_is_idle() && shared.seat.is_watched();
         let to_see_to = shared.procs.iter().filter(|p| !watched || p.holder() != 0);
         let earliest = to_see_to.map(|p| p.timers.earliest()).min().unwrap_or(NEVER);
-        until = until.min(earliest.max(now + nanos(SYSMON_TIMER_FLOOR)));
+        // A little later than the timer: by then whoever is to fire it has, as a rule, and sits again.
+        let see_to = earliest.saturating_add(nanos(SYSMON_TIMER_SLACK));
+        until = until.min(see_to.max(now + nanos(SYSMON_TIMER_FLOOR)));
         let roused = changed || sysmon.parker.park_until(until);
         sysmon.bed.up();
         let _nobody_else = shared.census.end_long_sleep();
         if roused {
-            self.pace.roused();
+            self.pace.roused(deep);
         }
     }
 
