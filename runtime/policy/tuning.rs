@@ -79,7 +79,7 @@ pub(crate) const OUTSIDE_LOOKS: u32 = 2_000;
 
 /// A timer does not shorten a long sleep of sysmon's below this: where there are many, one is always near. By so much a
 /// timer may be late that nobody else can see to, and then as long as it takes to find a poll that blocks.
-pub(crate) const SYSMON_TIMER_FLOOR: Duration = Duration::from_millis(1);
+pub(crate) const SYSMON_TIMER_FLOOR: Duration = Duration::from_micros(500);
 
 /// How long after a timer sysmon wakes for it: it is the last to see to it.
 pub(crate) const SYSMON_TIMER_SLACK: Duration = Duration::from_micros(250);

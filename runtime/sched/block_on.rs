@@ -74,7 +74,7 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
                 cx.m.wire(&p);
                 p.count_poll(false);
                 cx.m.forget_asked();
-                shared.rouse_deep_sysmon();
+                shared.rouse_for(&p);
                 let (outcome, p) = cx.lend(p, || {
                     shared.maybe_revoke_me(&cx.m);
                     poll()

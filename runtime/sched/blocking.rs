@@ -156,7 +156,7 @@ impl Shared {
         // A caller of block_on waits for no P: it can go on without one, and is never pinned.
         let p = if cx.is_m { idle.or_else(|| self.wait_in_line(&cx.m)) } else { idle };
         if let Some(p) = p {
-            self.rouse_deep_sysmon();
+            self.rouse_for(&p);
             if cx.is_m {
                 self.pin_always(&cx.m, &p);
             }

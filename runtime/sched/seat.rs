@@ -24,6 +24,7 @@
 use super::Shared;
 use super::bedtime::{self, Bedtime};
 use super::machine::{Assignment, Machine};
+use super::processor::OwnedP;
 use crate::poller::Poller;
 use crate::sys::clock::{self, NEVER, Nanos};
 use std::sync::Arc;
@@ -107,10 +108,17 @@ impl Shared {
         }
     }
 
+    /// An idle P was taken, for a poll that goes on or begins at once: neither may sysmon sleep without end, nor past the
+    /// timers of that P, which nobody looks at before the poll is over.
+    pub(super) fn rouse_for(&self, p: &OwnedP) {
+        self.rouse_deep_sysmon();
+        self.poll_beside_timers(p.timers.earliest());
+    }
+
     /// A poll is about to begin on a P with timers: should it not end, sysmon is not to sleep past the first of them. The
     /// fence at each timer's setting (bedtime.rs, B1) stands before this.
     pub(super) fn poll_beside_timers(&self, when: Nanos) {
-        if self.sysmon.sleeps_past(when) {
+        if when != NEVER && self.sysmon.sleeps_past(when) {
             self.rouse_sysmon();
         }
     }

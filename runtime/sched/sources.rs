@@ -105,6 +105,7 @@ impl Sources for Hunt<'_> {
                 }
             }
             if let task @ Some(_) = self.p().steal_from(victim, last_round) {
+                self.shared.poll_beside_timers(self.p().timers.earliest());
                 return Ok(task);
             }
         }
