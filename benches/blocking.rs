@@ -16,6 +16,7 @@
 //! | `spawn_blocking` | the same, each block in a `spawn_blocking` |
 //! | `empty` | what a `block_in_place` costs that is over at once; beside it Go's empty system call |
 //! | `sysmon` | how much of a core the watching thread uses |
+//! | `hogs` | how long a newcomer waits while a task on each P computes without end |
 //! | `runnext` | how long a task waits behind the poll that spawned it and goes on, while other Ps are idle |
 //!
 //! The runtimes take turns and swap who goes first, and each measurement has a runtime of its own, so that nothing of the
@@ -24,6 +25,8 @@
 
 #[path = "blocking/empty.rs"]
 mod empty;
+#[path = "blocking/hogs.rs"]
+mod hogs;
 #[path = "blocking/lateness.rs"]
 mod lateness;
 #[path = "blocking/proc.rs"]
@@ -109,6 +112,7 @@ const SECTIONS: &[Section] = &[
     ("empty", empty::measure),
     ("sysmon", sysmon::measure),
     ("runnext", runnext::measure),
+    ("hogs", hogs::measure),
 ];
 
 fn main() -> ExitCode {
