@@ -35,7 +35,7 @@ pub(crate) struct Round {
     pub(crate) retook: bool,
     /// A poll must be looked at again soon (A2).
     pub(crate) look_again: bool,
-    /// A P is idle while on another tasks ready each other through `runnext`: one may be left waiting there.
+    /// A P is idle while on another a task waits, or tasks ready each other through `runnext`: one may be left waiting.
     pub(crate) chains: bool,
     /// A task was found waiting beside an idle P, and an M woken for it.
     pub(crate) found: bool,

@@ -236,7 +236,8 @@ impl<'a> Monitor<'a> {
             watched.own_work = timer || p.has_work();
             round.work |= watched.own_work;
             let before = std::mem::replace(&mut watched.inherited, inherited);
-            round.chains |= idle > 0 && inherited.wrapping_sub(before) > SYSMON_CHAIN_LINKS;
+            let chain = inherited.wrapping_sub(before) > SYSMON_CHAIN_LINKS;
+            round.chains |= idle > 0 && (chain || watched.own_work);
             if !watched.same_poll {
                 on_the_move = Some(p);
             }
