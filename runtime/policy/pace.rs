@@ -3,7 +3,7 @@
 //! Go counterpart: the `delay` in `sysmon` (`proc.go`): 20 µs, doubled after 50 quiet rounds, up to 10 ms.
 //!
 //! ```text
-//!   not quiet ─▶ 20 µs, eight rounds ─▶ doubled each round ─▶ 100 µs while a P is idle and chains run, for 32 rounds
+//!   not quiet ─▶ 20 µs, eight rounds ─▶ doubled each round ─▶ 40, then 100 µs while a P is idle and chains run, 32 rounds
 //!   roused    ─▶ 40 µs ──────────────────────┘             ─▶ 1 ms while work waits, or chains run on and on
 //!                                                          ─▶ 10 ms otherwise ─▶ deep, if every P is idle
 //! ```
@@ -72,10 +72,10 @@ impl Pace {
         Self { period: SYSMON_FAST, quiet: 0, fruitless: 0 }
     }
 
-    /// Somebody cut a long sleep short: something may have to be seen soon. Out of `deep` sleep, a P was taken, and nothing
-    /// else has happened so far.
+    /// Somebody cut a long sleep short: something may have to be seen soon. Not as soon out of `deep` sleep: a P was taken,
+    /// and nothing else has happened so far.
     pub(crate) fn roused(&mut self, deep: bool) {
-        (self.period, self.quiet) = (if deep { SYSMON_SLOWEST / 4 } else { SYSMON_ROUSED / 2 }, SYSMON_QUIET);
+        (self.period, self.quiet) = (if deep { SYSMON_CHAIN_LIMIT } else { SYSMON_ROUSED } / 2, SYSMON_QUIET);
     }
 
     /// The nap after a round.
@@ -99,6 +99,7 @@ impl Pace {
         }
         let on_and_on = self.fruitless > SYSMON_CHAIN_ROUNDS;
         let limit = match round {
+            Round { chains: true, .. } if self.fruitless <= SYSMON_QUIET => SYSMON_ROUSED,
             Round { chains: true, .. } if !on_and_on => SYSMON_CHAIN_LIMIT,
             Round { chains, work, .. } if chains || work => SYSMON_WORK_LIMIT,
             _ => SYSMON_SLOWEST,
@@ -197,8 +198,8 @@ mod tests {
         assert_eq!(fast as u32, SYSMON_CHAIN_ROUNDS);
         assert_eq!(until_steady(&mut pace, chains).0, Nap::For(SYSMON_WORK_LIMIT), "and no push rouses");
         let found = Round { found: true, ..chains };
-        assert_eq!(pace.next(found), Nap::For(SYSMON_CHAIN_LIMIT));
-        assert_eq!(pace.next(chains), Nap::For(SYSMON_CHAIN_LIMIT));
+        assert_eq!(pace.next(found), Nap::For(SYSMON_ROUSED));
+        assert_eq!(pace.next(chains), Nap::For(SYSMON_ROUSED));
     }
 
     #[test]
@@ -231,9 +232,9 @@ mod tests {
         while pace.next(idle) != Nap::Deep {}
         pace.roused(true);
         let looks = std::iter::repeat_with(|| pace.next(idle)).take_while(|nap| *nap != Nap::Deep).count();
-        assert!(looks <= 3, "{looks} looks");
+        assert!(looks <= 8, "{looks} looks");
         pace.roused(true);
-        let work = Round { work: true, ..Round::default() };
-        assert_eq!(pace.next(work), Nap::For(SYSMON_WORK_LIMIT), "but soon, if something waits");
+        let waits = Round { work: true, chains: true, some_idle: true, ..Round::default() };
+        assert_eq!(pace.next(waits), Nap::For(SYSMON_ROUSED), "but soon, if something waits");
     }
 }

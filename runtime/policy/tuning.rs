@@ -77,6 +77,10 @@ pub(crate) const SYSMON_SHARE: u32 = 16;
 /// How often sysmon looks whether a hog is outside of the runtime before it puts the retake off to the next round.
 pub(crate) const OUTSIDE_LOOKS: u32 = 2_000;
 
+/// Looks of sysmon's that find work beside an idle P before it wakes another M though one is said to be on its way. On a
+/// virtual machine with idle cores a woken thread was seen to wait for its waker's core for 5 ms.
+pub(crate) const STALLED_LOOKS: u32 = 2;
+
 /// A timer does not shorten a long sleep of sysmon's below this: where there are many, one is always near. By so much a
 /// timer may be late that nobody else can see to, and then as long as it takes to find a poll that blocks.
 pub(crate) const SYSMON_TIMER_FLOOR: Duration = Duration::from_micros(500);

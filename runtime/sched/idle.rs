@@ -166,6 +166,15 @@ impl Census {
         None
     }
 
+    /// sysmon: claims a wake though somebody spins, or is on its way: it has not come to work that waits. `None`: no P
+    /// is idle.
+    pub(crate) fn claim_another_wake(&self) -> Option<Spinning> {
+        if !self.some_p_is_idle() {
+            return None;
+        }
+        Some(self.spin_again())
+    }
+
     /// M: begins to spin, unless half of the busy Ps have a spinner already. Go: `findRunnable`,
     /// "2*sched.nmspinning < gomaxprocs - sched.npidle".
     pub(crate) fn try_spin(&self, procs: u64) -> Option<Spinning> {

@@ -20,6 +20,7 @@
 //! Absent: the start of threads (`threads.rs`).
 
 use super::Shared;
+use super::idle::Spinning;
 use super::ids::ProcessorId;
 use super::machine::{Assignment, Machine};
 use super::processor::OwnedP;
@@ -190,7 +191,13 @@ impl Shared {
     #[doc(alias = "wakep")]
     #[cold]
     pub(crate) fn wake_p(self: &Arc<Self>) {
-        let Some(spinning) = self.census.claim_wake() else { return };
+        if let Some(spinning) = self.census.claim_wake() {
+            self.wake_with(spinning);
+        }
+    }
+
+    /// Wakes an M, if a P is idle, that counts as `spinning`.
+    pub(super) fn wake_with(self: &Arc<Self>, spinning: Spinning) {
         let mut lists = self.lists();
         let Some(p) = lists.take_idle_p(self) else {
             // All Ps are busy. Under the lock, so that one which goes idle after this does so with nobody

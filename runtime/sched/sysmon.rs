@@ -23,7 +23,7 @@ use super::machine::{LEAVE, Machine, YIELD};
 use crate::policy::pace::{Nap, Pace, Round};
 use crate::policy::retake::{Probe, Seen, Watch, Why};
 use crate::policy::tuning::{
-    HOG_AFTER, INJECTOR_PATIENCE, OUTSIDE_LOOKS, STAT_FILES, SYSMON_CHAIN_LINKS, SYSMON_SHARE,
+    HOG_AFTER, INJECTOR_PATIENCE, OUTSIDE_LOOKS, STALLED_LOOKS, STAT_FILES, SYSMON_CHAIN_LINKS, SYSMON_SHARE,
     SYSMON_TIMER_FLOOR, SYSMON_TIMER_SLACK, TIMER_PATIENCE,
 };
 use crate::sys::affinity::{Tid, process_mask};
@@ -115,6 +115,8 @@ struct Monitor<'a> {
     pace: Pace,
     watched: Vec<Watched>,
     injector: InjectorWatch,
+    /// Looks in a row that found work waiting beside an idle P.
+    left_waiting: u32,
     /// When a hog last lost its P.
     hog_taken: Nanos,
     files: HashMap<u32, StatFile>,
@@ -187,6 +189,7 @@ impl<'a> Monitor<'a> {
             pace: Pace::new(),
             watched: (0..n).map(|_| Watched::default()).collect(),
             injector: InjectorWatch::default(),
+            left_waiting: 0,
             hog_taken: 0,
             files: HashMap::new(),
         }
@@ -251,6 +254,16 @@ impl<'a> Monitor<'a> {
         if left_waiting && shared.census.wants_help() {
             round.found = true;
             shared.wake_p();
+        }
+        // Or somebody was woken to look, and has not come: the kernel has it wait for the core of the very poll that goes
+        // on. Then another is woken, from here.
+        self.left_waiting = if left_waiting && idle > 0 { self.left_waiting + 1 } else { 0 };
+        if self.left_waiting > STALLED_LOOKS
+            && let Some(spinning) = shared.census.claim_another_wake()
+        {
+            self.left_waiting = 0;
+            round.found = true;
+            shared.wake_with(spinning);
         }
         // A P whose M computes for long, or which the kernel does not run, does not come to its timers: one that does
         // come by fires them. With an idle P that is done by the M just woken.
