@@ -38,7 +38,7 @@ fn abort_of_a_queued_task_drops_it_unpolled_on_an_m() {
     let (inner, begun) = (gate.clone(), entered.clone());
     let blocker = rt.spawn(async move {
         begun.open();
-        inner.wait();
+        until(|| inner.is_open()); // it does not sleep: its P would be taken
     });
     entered.wait();
     let (handle, polls, drops, on) = endless(&rt);

@@ -251,10 +251,11 @@ fn a_ring_that_overflows_loses_nothing_and_others_help() {
         let sum =
             |of: fn(&gmprt::metrics::ProcessorMetrics) -> u64| metrics.processors.iter().map(of).sum::<u64>();
         let spawned = 3 * sized(4000, 40_000) as u64;
-        // A P taken in that one long poll gets none of the spawns, and none overflows.
-        assert!(sum(|p| p.overflows) > 0 || revoking());
+        // A P taken in that one long poll, because its thread waited for memory say, gets no more of the spawns.
+        let taken = revoking() || metrics.retakes + metrics.retakes_hogs > 0;
+        assert!(sum(|p| p.overflows) > 0 || taken);
         assert!(sum(|p| p.injector_takes) > 0);
-        assert!(sum(|p| p.spawned) == spawned || revoking());
+        assert!(sum(|p| p.spawned) == spawned || taken);
         assert!(sum(|p| p.polls) >= 2 * spawned - spawned / 100);
         assert!(sum(|p| p.schedticks) <= sum(|p| p.polls));
         assert!(sum(|p| p.stolen) >= sum(|p| p.steals));
