@@ -47,6 +47,7 @@ const FLOORS: &[(u8, &str)] = &[
     (3, "runtime/poller.rs"),
     (3, "runtime/timers.rs"),
     // 4: the scheduler
+    (4, "runtime/sched/ask.rs"),
     (4, "runtime/sched/bedtime.rs"),
     (4, "runtime/sched/block_on.rs"),
     (4, "runtime/sched/blocking.rs"),

@@ -950,3 +950,29 @@ fn timers_of_all_kinds_on_all_ps_are_over_and_never_early() {
         .collect();
     tasks.into_iter().for_each(|task| rt.block_on(task).unwrap());
 }
+
+/// A leaf within was made to yield, its slice being over, and the wake went to its own waker, which is nobody's: the
+/// timeout forgot to see to one.
+#[test]
+fn a_timeout_is_over_though_its_slice_ended_in_a_leaf_with_another_waker() {
+    let _watch = watch();
+    let rt = runtime(1);
+    for blocking in [false, true] {
+        let task = rt.spawn(async move {
+            let (tx, rx) = gmprt::chan::bounded(1);
+            tx.try_send(1).unwrap();
+            let inner = async {
+                let begun = Instant::now();
+                while begun.elapsed() < 60 * MS {} // several slices, and sysmon says so
+                if blocking {
+                    assert_eq!(rx.recv_blocking(), Ok(1));
+                } else {
+                    let _ = pin!(rx.recv()).poll(&mut Context::from_waker(Waker::noop()));
+                }
+                pending::<()>().await;
+            };
+            timeout(100 * MS, inner).await
+        });
+        assert!(rt.block_on(task).unwrap().is_err());
+    }
+}

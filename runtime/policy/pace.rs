@@ -20,12 +20,16 @@
 //!     one waiting, is looked at that often for 32 rounds only; and its pushes into `runnext` do not rouse, as they
 //!     would all the time. The first task found waiting begins the count anew.
 //!
+//! A5. Whatever happens, sysmon uses no more than a share of one core, but for bursts, and for rounds in which it took a P: those
+//!     are what it is for. What a nap costs counts too: on a virtual machine it is more than the look.
+//!
 //! Absent: the clock, and the question what may wake sysmon, which is `sched/sysmon.rs`.
 
 use super::tuning::{
-    SYSMON_CHAIN_LIMIT, SYSMON_CHAIN_ROUNDS, SYSMON_FAST, SYSMON_QUIET, SYSMON_ROUSED, SYSMON_SLOWEST,
-    SYSMON_WORK_LIMIT,
+    SYSMON_BURST, SYSMON_CHAIN_LIMIT, SYSMON_CHAIN_ROUNDS, SYSMON_FAST, SYSMON_QUIET, SYSMON_ROUSED,
+    SYSMON_SHARE, SYSMON_SLOWEST, SYSMON_WORK_LIMIT,
 };
+use crate::sys::clock::{Nanos, nanos};
 use std::time::Duration;
 
 /// What a round of sysmon has seen, as far as its pace is concerned.
@@ -112,6 +116,32 @@ impl Pace {
             period if period <= rousable => Nap::For(period),
             period => Nap::Long(period),
         }
+    }
+}
+
+/// What sysmon may cost: a share of one core (A5).
+#[derive(Debug)]
+pub(crate) struct Budget {
+    /// CPU time that it may use at once; below zero it must wait.
+    credit: i64,
+    at: Nanos,
+}
+
+impl Budget {
+    pub(crate) fn new() -> Self {
+        Self { credit: nanos(SYSMON_BURST) as i64, at: 0 }
+    }
+
+    /// It is `now`, and `used` has been used since this was last asked; for nothing, unless it `retook` a P. Returns how long
+    /// the next nap must be.
+    pub(crate) fn spend(&mut self, now: Nanos, used: Nanos, retook: bool) -> Duration {
+        let earned = now.saturating_sub(self.at) / SYSMON_SHARE;
+        self.at = now;
+        let spent = if retook { 0 } else { used };
+        let credit = self.credit.saturating_add_unsigned(earned).min(nanos(SYSMON_BURST) as i64);
+        self.credit = credit.saturating_sub_unsigned(spent);
+        let owed = Duration::from_nanos(self.credit.min(0).unsigned_abs());
+        (owed * SYSMON_SHARE as u32).min(SYSMON_SLOWEST)
     }
 }
 
@@ -236,5 +266,22 @@ mod tests {
         pace.roused(true);
         let waits = Round { work: true, chains: true, some_idle: true, ..Round::default() };
         assert_eq!(pace.next(waits), Nap::For(SYSMON_ROUSED), "but soon, if something waits");
+    }
+
+    #[test]
+    fn what_it_uses_for_nothing_is_bounded_and_what_it_rescues_is_free() {
+        const US: u64 = 1_000;
+        let mut budget = Budget::new();
+        let (mut now, mut used) = (0, 0);
+        for _ in 0..10_000 {
+            used += 30 * US;
+            now += 30 * US + nanos(budget.spend(now, 30 * US, false).max(SYSMON_FAST));
+        }
+        assert!(used <= now / SYSMON_SHARE + 2 * nanos(SYSMON_BURST), "{used} ns of {now}");
+        assert!(used >= now / SYSMON_SHARE / 2, "nor is it much less: {used} ns of {now}");
+        let mut budget = Budget::new();
+        for at in 0..1000 {
+            assert_eq!(budget.spend(at * US, 30 * US, true), Duration::ZERO);
+        }
     }
 }

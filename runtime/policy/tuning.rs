@@ -71,8 +71,11 @@ pub(crate) const SYSMON_WORK_LIMIT: Duration = Duration::from_millis(1);
 /// sysmon's longest sleep that ends by itself. Go: `sysmon`, "up to 10ms".
 pub(crate) const SYSMON_SLOWEST: Duration = Duration::from_millis(10);
 
-/// sysmon sleeps for at least this many times what its round has cost, if it took no P: at most 6 % of a core.
-pub(crate) const SYSMON_SHARE: u32 = 16;
+/// sysmon may use one part in so many of a core when it rescues nobody: 4 %.
+pub(crate) const SYSMON_SHARE: u64 = 25;
+
+/// CPU time by which sysmon may exceed its share for a while: some 150 looks.
+pub(crate) const SYSMON_BURST: Duration = Duration::from_millis(4);
 
 /// How often sysmon looks whether a hog is outside of the runtime before it puts the retake off to the next round.
 pub(crate) const OUTSIDE_LOOKS: u32 = 2_000;

@@ -168,6 +168,9 @@ impl Shared {
     #[cold]
     pub(super) fn leave_p(self: &Arc<Self>, cx: &Context) {
         cx.m.forget_asked();
+        if self.is_closing() {
+            return; // the P's tasks are cancelled when the poll ends, and not in the midst of a wake
+        }
         if let Some(p) = cx.take_lent() {
             cx.m.unpin();
             cx.m.set_hog(true);

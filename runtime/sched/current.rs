@@ -47,6 +47,8 @@ pub(crate) struct Context {
     task: Cell<Option<TaskRef>>,
     /// What the poll in progress, or the one that just ended, has said: [`YIELDED`], [`SLICE_OVER`].
     said: Cell<u8>,
+    /// How often polls were made to yield here.
+    yields: Cell<u32>,
     /// No user code runs, but wakers of tasks, which are ours: the scheduler fires timers.
     brief: Cell<bool>,
     outer: Cell<*const Context>,
@@ -71,6 +73,7 @@ impl Context {
             lent: UnsafeCell::new(None),
             task: Cell::new(None),
             said: Cell::new(0),
+            yields: Cell::new(0),
             brief: Cell::new(false),
             outer: Cell::new(ptr::null()),
         }
@@ -178,7 +181,13 @@ impl Context {
 
     /// The poll in progress is made to yield.
     pub(crate) fn set_yielding(&self) {
+        self.yields.set(self.yields.get().wrapping_add(1));
         self.said.set(self.said.get() | SLICE_OVER);
+    }
+
+    /// How often polls were made to yield here.
+    pub(crate) fn yields(&self) -> u32 {
+        self.yields.get()
     }
 
     /// Whether the poll in progress, or the one that just ended, was made to yield.

@@ -20,6 +20,7 @@
 //!
 //! Absent: the netpoller.
 
+mod ask;
 mod bedtime;
 pub(crate) mod block_on;
 pub(crate) mod blocking;

@@ -9,8 +9,10 @@
 //! ```
 //!
 //! L1. A leaf asks before it looks whether it is ready, so that nothing is taken and then left.
-//! L2. A poll that was made to yield has not been refused anything: who decides on a refusal (a timeout that has
-//!     elapsed, the `default` of a select) asks [`yielding`] first.
+//! L2. A future that was made to yield has not been refused anything: who decides on a refusal (a timeout that has
+//!     elapsed, the `default` of a select) asks [`yields`] before it polls the future and after.
+//! L3. The wake is the waker's with which the leaf was polled. That may be nobody's: who returns `Pending` on account of L2
+//!     sees to its own wake.
 //!
 //! Absent: a budget of operations, such as tokio's 128: a slice is time.
 
@@ -36,7 +38,8 @@ fn yield_now(polling: &Context<'_>) -> bool {
     true
 }
 
-/// Whether the poll in progress was made to yield.
-pub(crate) fn yielding() -> bool {
-    current::with(|cx| cx.is_yielding()).unwrap_or(false)
+/// How often polls on this thread were made to yield: more than before a future was polled, and it is this that said
+/// `Pending`, or something within.
+pub(crate) fn yields() -> u32 {
+    current::with(|cx| cx.yields()).unwrap_or(0)
 }

@@ -151,7 +151,7 @@ impl Shared {
         match self.census.submitted(next && cx.is_m) {
             Call::Nobody => {}
             Call::Machine => self.wake_p(),
-            Call::Sysmon if cx.is_brief() => {} // this M looks there in a moment
+            Call::Sysmon if next && cx.is_brief() => {} // this M looks there in a moment
             Call::Sysmon => self.rouse_sysmon(),
         }
         if cx.m.is_asked_to(LEAVE) {

@@ -22,6 +22,17 @@ use super::processor::OwnedP;
 use crate::policy::retake::Why;
 use std::sync::Arc;
 
+/// What became of a retake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retake {
+    /// The P was taken, and handed over.
+    Done,
+    /// The M was in the scheduler, or in another poll.
+    Lost,
+    /// No M is to be had for the P (R1), or the runtime closes.
+    NoM,
+}
+
 /// Who will run the P that is about to be taken.
 enum Secured {
     /// Nobody has work for it.
@@ -41,9 +52,9 @@ impl Shared {
         polls: Option<u64>,
         why: Why,
         needed: bool,
-    ) -> bool {
+    ) -> Retake {
         if self.is_closing() {
-            return false;
+            return Retake::NoM;
         }
         let secured = if !needed {
             Secured::Nobody
@@ -52,17 +63,19 @@ impl Shared {
         } else if self.line_waits() {
             Secured::Line
         } else {
-            return false;
+            return Retake::NoM;
         };
         if why == Why::Hog {
             m.set_hog(true); // before: the end of its poll, which clears it, may come at once
         }
         let Some(p) = self.revoke(m, polls) else {
-            m.set_hog(false);
+            if why == Why::Hog {
+                m.set_hog(false);
+            }
             if let Secured::Reserved(reserved) = secured {
                 self.put_back_m(reserved);
             }
-            return false;
+            return Retake::Lost;
         };
         match why {
             Why::Declared => self.retakes.declared.add_shared(1),
@@ -74,7 +87,7 @@ impl Shared {
             Secured::Reserved(reserved) => self.give_p(p, reserved),
             Secured::Line => self.give_p_to_line(p),
         }
-        true
+        Retake::Done
     }
 
     /// The steps of "The lease": ask, look again, take. `polls`: the poll that was judged, or whichever it is in.

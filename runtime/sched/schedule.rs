@@ -91,6 +91,9 @@ impl Hunt<'_> {
             self.shared.wake_p();
         }
         let p = self.p.take().expect("a task is found only with a P");
+        if p.notice.is_up() {
+            self.shared.poll_beside_timers(p.timers.earliest());
+        }
         let id = p.id;
         self.p = self.execute(p, task, inherits);
         self.p.is_some() || self.climb(id)

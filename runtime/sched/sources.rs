@@ -105,7 +105,6 @@ impl Sources for Hunt<'_> {
                 }
             }
             if let task @ Some(_) = self.p().steal_from(victim, last_round) {
-                self.shared.poll_beside_timers(self.p().timers.earliest());
                 return Ok(task);
             }
         }
@@ -192,8 +191,6 @@ impl Hunt<'_> {
         let earliest = p.timers.earliest();
         if earliest == NEVER {
             p.notice.heap_is_empty(|| p.timers.earliest() != NEVER);
-        } else if p.has_work() || self.shared.injector.len() > 0 {
-            self.shared.poll_beside_timers(earliest);
         }
         let first = notice & INJECTOR_FIRST != 0;
         Ok(if first { self.injector_one() } else { None })

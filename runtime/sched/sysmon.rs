@@ -18,21 +18,22 @@
 //! Absent: garbage collection, the netpoller's turn, and Go's memory return.
 
 use super::Shared;
+use super::ask::Files;
 use super::bedtime::{ALL_TIMERS, Bedtime, INJECTOR_FIRST};
 use super::machine::{LEAVE, Machine, YIELD};
-use crate::policy::pace::{Nap, Pace, Round};
+use super::retake::Retake;
+use crate::policy::pace::{Budget, Nap, Pace, Round};
 use crate::policy::retake::{Probe, Seen, Watch, Why};
 use crate::policy::tuning::{
-    HOG_AFTER, INJECTOR_PATIENCE, OUTSIDE_LOOKS, STALLED_LOOKS, STAT_FILES, SYSMON_CHAIN_LINKS, SYSMON_SHARE,
-    SYSMON_TIMER_FLOOR, SYSMON_TIMER_SLACK, TIMER_PATIENCE,
+    HOG_AFTER, INJECTOR_PATIENCE, OUTSIDE_LOOKS, STALLED_LOOKS, SYSMON_CHAIN_LINKS, SYSMON_TIMER_FLOOR,
+    SYSMON_TIMER_SLACK, TIMER_PATIENCE,
 };
 use crate::sys::affinity::{Tid, process_mask};
 use crate::sys::clock::{self, NEVER, Nanos, nanos};
 use crate::sys::counter::Counter;
 use crate::sys::parker::Parker;
-use crate::sys::thread::{CpuClock, StatFile, State, sleep_exactly};
+use crate::sys::thread::{CpuClock, State, sleep_exactly};
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -113,13 +114,14 @@ impl Shared {
 struct Monitor<'a> {
     shared: &'a Arc<Shared>,
     pace: Pace,
+    budget: Budget,
     watched: Vec<Watched>,
     injector: InjectorWatch,
     /// Looks in a row that found work waiting beside an idle P.
     left_waiting: u32,
     /// When a hog last lost its P.
     hog_taken: Nanos,
-    files: HashMap<u32, StatFile>,
+    files: Files,
 }
 
 /// A P from look to look.
@@ -151,30 +153,6 @@ pub(super) fn is_here() -> bool {
     HERE.get()
 }
 
-/// Asks the kernel about an M's thread.
-struct Ask<'a> {
-    m: &'a Machine,
-    files: &'a mut HashMap<u32, StatFile>,
-}
-
-impl Probe for Ask<'_> {
-    fn cpu(&mut self) -> Option<Nanos> {
-        CpuClock::of(self.m.tid()?).read()
-    }
-
-    fn state(&mut self) -> State {
-        let Some(tid) = self.m.tid() else { return State::Other };
-        if !self.files.contains_key(&self.m.id.as_u32()) {
-            if self.files.len() >= STAT_FILES {
-                return State::of(tid);
-            }
-            let Some(file) = StatFile::open(tid) else { return State::Other };
-            self.files.insert(self.m.id.as_u32(), file);
-        }
-        self.files[&self.m.id.as_u32()].state()
-    }
-}
-
 /// The M numbered `m`, and the CPU time that it has used.
 fn cpu_of_holder(shared: &Shared, m: u32) -> (u32, Nanos) {
     let tid = shared.machine(m).and_then(|m| m.tid());
@@ -187,11 +165,12 @@ impl<'a> Monitor<'a> {
         Self {
             shared,
             pace: Pace::new(),
+            budget: Budget::new(),
             watched: (0..n).map(|_| Watched::default()).collect(),
             injector: InjectorWatch::default(),
             left_waiting: 0,
             hog_taken: 0,
-            files: HashMap::new(),
+            files: Files::default(),
         }
     }
 
@@ -205,15 +184,16 @@ impl<'a> Monitor<'a> {
         }
         HERE.set(true);
         let own_clock = CpuClock::of(Tid::current());
-        let own_time = || own_clock.read().unwrap_or(0);
+        let mut own_time = own_clock.read().unwrap_or(0);
         while !self.shared.is_closing() {
             self.shared.serve_requests();
-            let begun = own_time();
             let round = self.round();
             self.shared.sysmon.rounds.add(1);
-            // A round over many Ps in long polls is not cheap: it is made up for by a longer nap.
-            let cost = if round.retook { 0 } else { own_time().saturating_sub(begun) };
-            self.nap(round, Duration::from_nanos(cost) * SYSMON_SHARE);
+            // With what the last nap has cost, which is often more than the look.
+            let used = own_clock.read().unwrap_or(own_time).saturating_sub(own_time);
+            own_time += used;
+            let at_least = self.budget.spend(clock::now(), used, round.retook);
+            self.nap(round, at_least);
         }
         self.shared.refuse_requests();
     }
@@ -244,7 +224,8 @@ impl<'a> Monitor<'a> {
             if !watched.same_poll {
                 on_the_move = Some(p);
             }
-            left_waiting |= timer || (watched.own_work && watched.same_poll);
+            let timer_left = now.saturating_sub(earliest) >= nanos(SYSMON_TIMER_SLACK); // nobody is on the way to it
+            left_waiting |= timer_left || (watched.own_work && watched.same_poll);
         }
         for at in 0..shared.procs.len() {
             self.look_at(at, now, help, &mut round);
@@ -294,7 +275,7 @@ impl<'a> Monitor<'a> {
             work: round.work,
             help,
         };
-        let verdict = watch.judge(&seen, &mut Ask { m: &m, files: &mut self.files });
+        let verdict = watch.judge(&seen, &mut self.files.ask(&m));
         round.look_again |= verdict.look_again;
         if verdict.preempt {
             m.ask(YIELD);
@@ -303,7 +284,7 @@ impl<'a> Monitor<'a> {
         if why == Why::Hog {
             let too_soon = now.saturating_sub(self.hog_taken) < nanos(HOG_AFTER);
             let files = &mut self.files;
-            let asleep = |m: &Machine| Ask { m, files: &mut *files }.state() != State::Other;
+            let asleep = |m: &Machine| files.ask(m).state() != State::Other;
             if too_soon || shared.hogs(asleep) >= shared.procs.len() {
                 return;
             }
@@ -318,13 +299,14 @@ impl<'a> Monitor<'a> {
         if why != Why::Hog && !m.lease.is_outside() {
             return; // it is in the scheduler
         }
-        if shared.retake(&m, Some(seen.polls), why, seen.own_work || seen.work) {
+        let outcome = shared.retake(&m, Some(seen.polls), why, seen.own_work || seen.work);
+        if outcome == Retake::Done {
             watch.rest();
             round.retook = true;
-        } else if why == Why::Hog {
+        } else if outcome == Retake::Lost && why == Why::Hog {
             m.ask(LEAVE);
         }
-        if why == Why::Hog {
+        if why == Why::Hog && outcome != Retake::NoM {
             self.hog_taken = now;
         }
     }
@@ -364,11 +346,15 @@ impl<'a> Monitor<'a> {
                 sysmon.parker.park_until(now + nanos(period.max(at_least)));
                 return;
             }
+            _ if at_least > Duration::ZERO => {
+                sysmon.parker.park_until(now + nanos(at_least));
+                return; // a long sleep may follow
+            }
             Nap::Long(period) => (now + nanos(period), false),
             Nap::Deep => (NEVER, true),
         };
-        if deep || self.files.len() >= STAT_FILES {
-            self.forget_files();
+        if deep || self.files.are_many() {
+            self.files.keep_only(|m| shared.machine(m).is_some());
         }
         sysmon.bed.announce(until);
         shared.census.sysmon_sleeps(deep);
@@ -389,11 +375,5 @@ impl<'a> Monitor<'a> {
         if roused {
             self.pace.roused(deep);
         }
-    }
-
-    /// Closes the files of Ms that have ended.
-    fn forget_files(&mut self) {
-        let shared = self.shared;
-        self.files.retain(|&m, _| shared.machine(m).is_some());
     }
 }

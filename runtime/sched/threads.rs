@@ -20,7 +20,9 @@ use super::idle::Spinning;
 use super::lists::Lists;
 use super::machine::{Assignment, Machine};
 use super::processor::OwnedP;
+use super::sysmon;
 use crate::sys::parker::Parker;
+use crate::sys::thread::stderr_takes_a_line;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
@@ -60,7 +62,8 @@ impl Lists {
 }
 
 fn say(what: Option<String>) {
-    if let Some(what) = what {
+    // On sysmon, only if it can't block there (sysmon.rs, S1).
+    if let Some(what) = what.filter(|_| !sysmon::is_here() || stderr_takes_a_line()) {
         let _ = writeln!(io::stderr(), "gmprt: {what}"); // a closed stderr is no reason to panic here
     }
 }

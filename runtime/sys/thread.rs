@@ -113,6 +113,14 @@ pub(crate) fn sleep_as_usual() {
     set_slack(usual_slack());
 }
 
+/// Whether a line written to stderr would not block: a full pipe that nobody reads would.
+pub(crate) fn stderr_takes_a_line() -> bool {
+    let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: U1 does not apply; the call is about a file, and `stderr` is valid for the write of one pollfd.
+    let ready = unsafe { libc::poll(&mut stderr, 1, 0) };
+    ready == 1 && stderr.revents & libc::POLLOUT != 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

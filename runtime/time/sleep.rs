@@ -138,6 +138,15 @@ impl Sleep {
         self.alarm.bring_forward(self.when);
     }
 
+    /// Makes sure that the task is polled again, when the time has come or, if it has, at once.
+    pub(super) fn see_to_a_wake(&mut self, cx: &mut Context<'_>) {
+        if self.is_elapsed() {
+            cx.waker().wake_by_ref();
+        } else {
+            self.alarm.set(self.when, cx.waker(), "timeout");
+        }
+    }
+
     /// Polls it in the name of `who`.
     pub(super) fn poll_as(&mut self, cx: &mut Context<'_>, who: &str) -> Poll<()> {
         if must_yield(cx) {

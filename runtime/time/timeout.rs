@@ -16,7 +16,7 @@
 //! Absent: a way to stop the future. It is dropped with the timeout, and has no say in it.
 
 use super::sleep::{Sleep, sleep, sleep_until};
-use crate::sched::preempt::yielding;
+use crate::sched::preempt::yields;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::pin::Pin;
@@ -102,11 +102,12 @@ impl<F: Future> Future for Timeout<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let yielded_before = yielding();
+        let yields_before = yields();
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output)); // O1
         }
-        if yielding() && !yielded_before {
+        if yields() != yields_before {
+            this.delay.see_to_a_wake(cx);
             return Poll::Pending; // O2
         }
         this.delay.poll_as(cx, "timeout").map(|()| Err(Elapsed(())))
