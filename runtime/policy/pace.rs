@@ -139,9 +139,10 @@ impl Budget {
         self.at = now;
         let spent = if retook { 0 } else { used };
         let credit = self.credit.saturating_add_unsigned(earned).min(nanos(SYSMON_BURST) as i64);
-        self.credit = credit.saturating_sub_unsigned(spent);
-        let owed = Duration::from_nanos(self.credit.min(0).unsigned_abs());
-        (owed * SYSMON_SHARE as u32).min(SYSMON_SLOWEST)
+        // What the longest nap does not make up for is forgiven.
+        let most_owed = (nanos(SYSMON_SLOWEST) / SYSMON_SHARE) as i64;
+        self.credit = credit.saturating_sub_unsigned(spent).max(-most_owed);
+        Duration::from_nanos(self.credit.min(0).unsigned_abs()) * SYSMON_SHARE as u32
     }
 }
 
@@ -283,5 +284,8 @@ mod tests {
         for at in 0..1000 {
             assert_eq!(budget.spend(at * US, 30 * US, true), Duration::ZERO);
         }
+        assert_eq!(budget.spend(1000 * US, 1_000_000 * US, false), SYSMON_SLOWEST);
+        let later = 1000 * US + nanos(SYSMON_SLOWEST);
+        assert_eq!(budget.spend(later, 0, false), Duration::ZERO, "no debt outlasts the longest nap");
     }
 }
