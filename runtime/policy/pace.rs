@@ -18,7 +18,7 @@
 //! A4. Chains: one of their tasks may be left in the `runnext` of a poll that goes on, to be found within 100 µs. A nap is
 //!     not free (24 µs of CPU on a virtual machine), so a program whose tasks ready each other for ever, and never leave
 //!     one waiting, is looked at that often for 32 rounds only; and its pushes into `runnext` do not rouse, as they
-//!     would all the time. The first task found waiting begins the count anew.
+//!     would all the time. The first task found waiting begins the count anew, and so does deep sleep.
 //!
 //! A5. Whatever happens, sysmon uses no more than a share of one core, but for bursts, and for rounds in which it took a P: those
 //!     are what it is for. What a nap costs counts too: on a virtual machine it is more than the look.
@@ -79,7 +79,17 @@ impl Pace {
     /// Somebody cut a long sleep short: something may have to be seen soon. Not as soon out of `deep` sleep: a P was taken,
     /// and nothing else has happened so far.
     pub(crate) fn roused(&mut self, deep: bool) {
-        (self.period, self.quiet) = (if deep { SYSMON_CHAIN_LIMIT } else { SYSMON_ROUSED } / 2, SYSMON_QUIET);
+        self.quiet = SYSMON_QUIET;
+        self.period = match () {
+            () if self.on_and_on() => SYSMON_WORK_LIMIT,
+            () if deep => SYSMON_CHAIN_LIMIT,
+            () => SYSMON_ROUSED,
+        } / 2;
+    }
+
+    /// Whether chains have left nothing waiting for long (A4).
+    fn on_and_on(&self) -> bool {
+        self.fruitless > SYSMON_CHAIN_ROUNDS
     }
 
     /// The nap after a round.
@@ -91,9 +101,10 @@ impl Pace {
         self.fruitless = match round {
             Round { found: true, .. } => 0,
             Round { chains: true, .. } => self.fruitless.saturating_add(1),
-            _ => self.fruitless / 2,
+            _ => self.fruitless,
         };
         if round.all_idle && !round.work && self.period >= SYSMON_SLOWEST {
+            self.fruitless = 0;
             return Nap::Deep;
         }
         if self.quiet < SYSMON_QUIET {
@@ -101,9 +112,9 @@ impl Pace {
         } else {
             self.period *= 2;
         }
-        let on_and_on = self.fruitless > SYSMON_CHAIN_ROUNDS;
+        let on_and_on = self.on_and_on();
         let limit = match round {
-            Round { chains: true, .. } if self.fruitless <= SYSMON_QUIET => SYSMON_ROUSED,
+            Round { chains: true, .. } if self.fruitless <= 1 => SYSMON_ROUSED,
             Round { chains: true, .. } if !on_and_on => SYSMON_CHAIN_LIMIT,
             Round { chains, work, .. } if chains || work => SYSMON_WORK_LIMIT,
             _ => SYSMON_SLOWEST,
