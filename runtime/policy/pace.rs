@@ -20,14 +20,14 @@
 //!     one waiting, is looked at that often for 32 rounds only; and its pushes into `runnext` do not rouse, as they
 //!     would all the time. The first task found waiting begins the count anew, and so does deep sleep.
 //!
-//! A5. Whatever happens, sysmon uses no more than a share of one core, but for bursts, and for rounds in which it took a P: those
-//!     are what it is for. What a nap costs counts too: on a virtual machine it is more than the look.
+//! A5. Whatever happens, sysmon uses no more than a share of one core, but for bursts, and for rounds in which it took a P or did
+//!     shortly before: those are what it is for. What a nap costs counts too: on a virtual machine it is more than the look.
 //!
 //! Absent: the clock, and the question what may wake sysmon, which is `sched/sysmon.rs`.
 
 use super::tuning::{
-    SYSMON_BURST, SYSMON_CHAIN_LIMIT, SYSMON_CHAIN_ROUNDS, SYSMON_FAST, SYSMON_QUIET, SYSMON_ROUSED,
-    SYSMON_SHARE, SYSMON_SLOWEST, SYSMON_WORK_LIMIT,
+    SYSMON_BURST, SYSMON_CHAIN_LIMIT, SYSMON_CHAIN_ROUNDS, SYSMON_FAST, SYSMON_QUIET, SYSMON_RESCUE,
+    SYSMON_ROUSED, SYSMON_SHARE, SYSMON_SLOWEST, SYSMON_WORK_LIMIT,
 };
 use crate::sys::clock::{Nanos, nanos};
 use std::time::Duration;
@@ -136,19 +136,24 @@ pub(crate) struct Budget {
     /// CPU time that it may use at once; below zero it must wait.
     credit: i64,
     at: Nanos,
+    /// Until then nothing is charged: a P was taken shortly before.
+    free_until: Nanos,
 }
 
 impl Budget {
     pub(crate) fn new() -> Self {
-        Self { credit: nanos(SYSMON_BURST) as i64, at: 0 }
+        Self { credit: nanos(SYSMON_BURST) as i64, at: 0, free_until: 0 }
     }
 
-    /// It is `now`, and `used` has been used since this was last asked; for nothing, unless it `retook` a P. Returns how long
-    /// the next nap must be.
+    /// It is `now`, and `used` has been used since this was last asked. It is charged unless it `retook` a P, now or shortly
+    /// before. Returns how long the next nap must be.
     pub(crate) fn spend(&mut self, now: Nanos, used: Nanos, retook: bool) -> Duration {
         let earned = now.saturating_sub(self.at) / SYSMON_SHARE;
         self.at = now;
-        let spent = if retook { 0 } else { used };
+        if retook {
+            self.free_until = now + nanos(SYSMON_RESCUE);
+        }
+        let spent = if now < self.free_until { 0 } else { used };
         let credit = self.credit.saturating_add_unsigned(earned).min(nanos(SYSMON_BURST) as i64);
         // What the longest nap does not make up for is forgiven.
         let most_owed = (nanos(SYSMON_SLOWEST) / SYSMON_SHARE) as i64;
@@ -295,8 +300,10 @@ mod tests {
         for at in 0..1000 {
             assert_eq!(budget.spend(at * US, 30 * US, true), Duration::ZERO);
         }
-        assert_eq!(budget.spend(1000 * US, 1_000_000 * US, false), SYSMON_SLOWEST);
-        let later = 1000 * US + nanos(SYSMON_SLOWEST);
+        assert_eq!(budget.spend(1001 * US, 1_000_000 * US, false), Duration::ZERO, "shortly after a rescue");
+        let then = 1001 * US + nanos(SYSMON_RESCUE);
+        assert_eq!(budget.spend(then, 1_000_000 * US, false), SYSMON_SLOWEST);
+        let later = then + nanos(SYSMON_SLOWEST);
         assert_eq!(budget.spend(later, 0, false), Duration::ZERO, "no debt outlasts the longest nap");
     }
 }

@@ -77,6 +77,9 @@ pub(crate) const SYSMON_SHARE: u64 = 25;
 /// CPU time by which sysmon may exceed its share for a while: some 150 looks.
 pub(crate) const SYSMON_BURST: Duration = Duration::from_millis(4);
 
+/// For so long after it took a P sysmon's budget does not count: where one poll blocks, others do.
+pub(crate) const SYSMON_RESCUE: Duration = Duration::from_millis(5);
+
 /// How often sysmon looks whether a hog is outside of the runtime before it puts the retake off to the next round.
 pub(crate) const OUTSIDE_LOOKS: u32 = 2_000;
 
