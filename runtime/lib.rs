@@ -51,7 +51,6 @@ mod runtime;
 pub(crate) mod sched;
 #[cfg(not(gmprt_loom))]
 mod spawn_blocking;
-
 #[cfg(not(gmprt_loom))]
 pub mod time;
 #[cfg(not(gmprt_loom))]

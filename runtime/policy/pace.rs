@@ -80,11 +80,14 @@ impl Pace {
     /// and nothing else has happened so far.
     pub(crate) fn roused(&mut self, deep: bool) {
         self.quiet = SYSMON_QUIET;
-        self.period = match () {
-            () if self.on_and_on() => SYSMON_WORK_LIMIT,
-            () if deep => SYSMON_CHAIN_LIMIT,
-            () => SYSMON_ROUSED,
-        } / 2;
+        let first = if self.on_and_on() {
+            SYSMON_WORK_LIMIT
+        } else if deep {
+            SYSMON_CHAIN_LIMIT
+        } else {
+            SYSMON_ROUSED
+        };
+        self.period = first / 2; // doubled by the next round
     }
 
     /// Whether chains have left nothing waiting for long (A4).

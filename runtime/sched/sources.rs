@@ -209,12 +209,10 @@ impl Hunt<'_> {
         // A task's waker is ours and soon over. A foreign one may take its time, and then this M must not count as
         // one that looks for work, on which submitters rely (C3).
         let foreign = self.due.iter().any(|waker| task_of(waker).is_none());
-        if foreign && let Some(spinning) = self.spinning.take() {
-            let _last = spinning.give_up(&self.shared.census);
-            if self.shared.last_look(false) {
-                self.shared.wake_p();
-            }
+        if foreign && self.spinning.is_some() {
+            self.leave_the_search();
         }
+        self.cx.m.forget_asked(); // what was asked of the last poll
         self.cx.set_brief(!foreign);
         let due = &mut self.due;
         let ((), p) = self.cx.lend(p, || due.drain(..).for_each(wake_quietly));
@@ -224,12 +222,17 @@ impl Hunt<'_> {
             return Ok(());
         }
         self.cx.m.poll_is_over();
+        self.leave_the_search(); // whoever has the P now looks in its stead
+        Err(Released)
+    }
+
+    /// Gives the spinning up, if any, and sees to it that somebody else looks for what there is (C2).
+    fn leave_the_search(&mut self) {
         if let Some(spinning) = self.spinning.take() {
-            let _last = spinning.give_up(&self.shared.census); // whoever has the P now looks in its stead
+            let _last = spinning.give_up(&self.shared.census); // the look below is taken in any case
         }
         if self.shared.last_look(false) {
             self.shared.wake_p();
         }
-        Err(Released)
     }
 }
