@@ -18,10 +18,7 @@
 use super::error::TryRecvError;
 use super::shared::Shared;
 use super::waiting::{Receiving, RecvFuture};
-#[cfg(gmprt_loom)]
-use crate::models::preempt::must_yield;
-#[cfg(not(gmprt_loom))]
-use crate::sched::preempt::must_yield;
+use crate::sync::preempt::must_yield;
 use crate::sync::wait_list::Node;
 use crate::sys::primitive::Arc;
 use futures_core::Stream;

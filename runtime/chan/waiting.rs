@@ -28,10 +28,7 @@ use super::error::{RecvError, SendError};
 use super::queue::{Handed, Parcel, State, Wakes};
 use super::sender::{Permit, Sender};
 use super::shared::Shared;
-#[cfg(gmprt_loom)]
-use crate::models::preempt::must_yield;
-#[cfg(not(gmprt_loom))]
-use crate::sched::preempt::must_yield;
+use crate::sync::preempt::must_yield;
 use crate::sync::wait_list::{Node, Outcome, Phase, Refresh, WaitList};
 use std::fmt;
 use std::pin::Pin;

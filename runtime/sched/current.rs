@@ -179,10 +179,12 @@ impl Context {
         self.brief.get()
     }
 
-    /// The poll in progress is made to yield.
-    pub(crate) fn set_yielding(&self) {
+    /// The poll in progress is made to yield, because its slice is over or for another reason.
+    pub(crate) fn set_yielding(&self, slice_over: bool) {
         self.yields.set(self.yields.get().wrapping_add(1));
-        self.said.set(self.said.get() | SLICE_OVER);
+        if slice_over {
+            self.said.set(self.said.get() | SLICE_OVER);
+        }
     }
 
     /// How often polls were made to yield here.
@@ -190,7 +192,7 @@ impl Context {
         self.yields.get()
     }
 
-    /// Whether the poll in progress, or the one that just ended, was made to yield.
+    /// Whether the poll in progress, or the one that just ended, was made to yield because its slice was over.
     #[inline]
     pub(crate) fn is_yielding(&self) -> bool {
         self.said.get() & SLICE_OVER != 0

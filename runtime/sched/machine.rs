@@ -43,6 +43,10 @@ pub(super) const YIELD: u8 = 1;
 /// taken from it: it gives it up itself when it next spawns, wakes or sets a timer.
 pub(super) const LEAVE: u8 = 2;
 
+/// The poll has handed something over to a task that is the next to run, and is to let it: its next leaf future
+/// yields, as Go's `semrelease1` does when it hands a lock over.
+pub(super) const HAND_OFF: u8 = 4;
+
 /// A P for an M, and with it, perhaps, the duty to look for work.
 pub(crate) struct Assignment {
     pub(crate) p: OwnedP,
@@ -68,7 +72,7 @@ pub(crate) struct Machine {
     pinned: AtomicBool,
     /// Declared blocks begun and ended; only the M writes it.
     declared: Counter,
-    /// What sysmon asks of the poll in progress: nothing, [`YIELD`], [`LEAVE`].
+    /// What is asked of the poll in progress: nothing, or by sysmon [`YIELD`], [`LEAVE`], by itself [`HAND_OFF`].
     asked: AtomicU8,
     /// Its keep-alive is over: it is no longer counted (`lists.rs`, M4).
     pub(super) expired: AtomicBool,
@@ -178,7 +182,7 @@ impl Machine {
         self.declared.set(count);
     }
 
-    /// sysmon: asks the poll in progress for it. Asked of one that is over by then, it is forgotten with the next.
+    /// Asks the poll in progress for it. Asked of one that is over by then, it is forgotten with the next.
     pub(super) fn ask(&self, what: u8) {
         // Ordering: Relaxed; asked for again, if need be.
         self.asked.fetch_or(what, Relaxed);

@@ -17,25 +17,37 @@
 //! Absent: a budget of operations, such as tokio's 128: a slice is time.
 
 use super::current::{self, note_yield};
-use super::machine::YIELD;
+use super::machine::{HAND_OFF, YIELD};
 use std::task::Context;
 
 /// Whether the poll in progress is to end: the leaf returns `Pending`. It is polled again without its doing.
 #[inline]
 pub(crate) fn must_yield(polling: &Context<'_>) -> bool {
-    current::with(|cx| cx.m.is_asked_to(YIELD)).unwrap_or(false) && yield_now(polling)
+    current::with(|cx| cx.m.is_asked_to(YIELD | HAND_OFF)).unwrap_or(false) && yield_now(polling)
 }
 
 #[cold]
 fn yield_now(polling: &Context<'_>) -> bool {
     current::with(|cx| {
+        cx.set_yielding(cx.m.is_asked_to(YIELD));
         cx.m.forget_asked();
-        cx.set_yielding();
     });
     if !note_yield(polling.waker()) {
         polling.waker().wake_by_ref();
     }
     true
+}
+
+/// The poll in progress has handed something over: its next leaf yields, to its P's tail, so that the task which got
+/// it, and is in `runnext`, runs at once. Go: the `goyield` of `sema.go: semrelease1`.
+///
+/// In a `block_on` that is no task's, and on a foreign thread, nothing has to be done: it runs beside the Ps.
+pub(crate) fn hand_off() {
+    current::with(|cx| {
+        if cx.task().is_some() {
+            cx.m.ask(HAND_OFF);
+        }
+    });
 }
 
 /// How often polls on this thread were made to yield: more than before a future was polled, and it is this that said

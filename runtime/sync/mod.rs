@@ -20,6 +20,11 @@ pub(crate) mod wait_list;
 pub(crate) mod wait_queue;
 pub(crate) mod wake_batch;
 
+#[cfg(gmprt_loom)]
+pub(crate) use crate::models::preempt;
+#[cfg(not(gmprt_loom))]
+pub(crate) use crate::sched::preempt;
+
 mod wait_group;
 
 pub use wait_group::WaitGroup;

@@ -18,13 +18,10 @@
 //! Absent: a semaphore (the nodes are the waiters), and a lock in `add` and `done` unless they
 //! release waiters.
 
-use super::wait_list::Outcome;
-use super::wait_queue::{WaitQueue, Waiter};
+use super::preempt::must_yield;
+use super::wait_list::{Outcome, Phase};
+use super::wait_queue::{Enter, WaitQueue, Waiter};
 use super::wake_batch::{FirstPanic, WakeBatch};
-#[cfg(gmprt_loom)]
-use crate::models::preempt::must_yield;
-#[cfg(not(gmprt_loom))]
-use crate::sched::preempt::must_yield;
 use crate::sys::primitive::{
     Arc,
     AtomicOrdering::{AcqRel, Acquire, Relaxed},
@@ -32,6 +29,7 @@ use crate::sys::primitive::{
 };
 #[cfg(not(gmprt_loom))]
 use crate::{cell::join::JoinHandle, sched::spawn};
+use pin_project_lite::pin_project;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -88,6 +86,29 @@ struct Inner {
 /// One unit of the counter, taken back when dropped: also by a panic or an abort.
 #[cfg(not(gmprt_loom))]
 struct DoneOnDrop(WaitGroup);
+
+pin_project! {
+    /// A wait, which is counted while it is queued.
+    struct Waiting<'g> {
+        inner: &'g Inner,
+        #[pin]
+        waiter: Waiter<'g, u64, u64>,
+    }
+
+    impl PinnedDrop for Waiting<'_> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            let inner = *this.inner;
+            drop(this.waiter.leave(|round, _, mine, was| {
+                // A waiter of an earlier round is no longer counted: it is being released (G3).
+                if was == Phase::Queued && round == mine {
+                    // Ordering: Relaxed; G2, the lock orders the changes of this half.
+                    inner.state.fetch_sub(1, Relaxed);
+                }
+            }));
+        }
+    }
+}
 
 fn counter(state: u64) -> i32 {
     (state >> 32) as u32 as i32
@@ -205,20 +226,13 @@ impl WaitGroup {
         if counter(inner.state.load(Acquire)) == 0 {
             return;
         }
-        let cancel = |round: &mut u64, mine: &mut u64| {
-            // A waiter of an earlier round is no longer counted: it is being released (G3).
-            if round == mine {
-                // Ordering: Relaxed; G2, the lock orders the changes of this half.
-                inner.state.fetch_sub(1, Relaxed);
-            }
-        };
-        let mut waiter = pin!(Waiter::new(&inner.queue, 0, cancel));
+        let mut waiting = pin!(Waiting { inner, waiter: Waiter::new(&inner.queue, 0) });
         let mut waited = false;
         poll_fn(|cx| {
-            let outcome = waiter.as_mut().poll(cx, |round, mine| {
+            let outcome = waiting.as_mut().project().waiter.poll(cx, |round, _, mine| {
                 *mine = *round;
                 waited = inner.enter();
-                waited
+                if waited { Enter::AtBack } else { Enter::Pass }
             });
             outcome.map(|_| ())
         })
@@ -347,51 +361,5 @@ impl Drop for DoneOnDrop {
 }
 
 #[cfg(all(test, gmprt_loom))]
-mod models {
-    use super::*;
-    use loom::thread;
-    use std::pin::Pin;
-    use std::sync::atomic::AtomicUsize;
-    use std::task::{Context, Wake, Waker};
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.fetch_add(1, Relaxed);
-        }
-    }
-
-    /// Of two waits one is dropped half way, while the last two `done` race with it and with each other.
-    #[test]
-    fn a_wait_is_released_once_whoever_is_last_and_whoever_is_cancelled() {
-        let runs = std::sync::Arc::new(AtomicUsize::new(0));
-        let counted = std::sync::Arc::clone(&runs);
-        loom::model(move || {
-            counted.fetch_add(1, Relaxed);
-            let group = WaitGroup::new();
-            group.add(2);
-            let others: Vec<_> = (0..2)
-                .map(|_| {
-                    let group = group.clone();
-                    thread::spawn(move || group.done())
-                })
-                .collect();
-            let woken = std::sync::Arc::new(Count::default());
-            let waker = Waker::from(std::sync::Arc::clone(&woken));
-            let mut cx = Context::from_waker(&waker);
-            let dropped = Box::pin(group.wait()).as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            let mut wait: Pin<Box<_>> = Box::pin(group.wait());
-            let first = wait.as_mut().poll(&mut cx);
-            assert!(first.is_ready() || dropped.is_pending(), "zero is final");
-            others.into_iter().for_each(|other| other.join().unwrap());
-            if first.is_pending() {
-                assert_eq!(woken.0.load(Relaxed), 1);
-                assert!(wait.as_mut().poll(&mut cx).is_ready());
-            }
-            assert_eq!(group.inner.state.load(Acquire), 0);
-        });
-        assert!(runs.load(Relaxed) > 1, "loom saw only one interleaving");
-    }
-}
+#[path = "models/wait_group.rs"]
+mod models;

@@ -200,21 +200,9 @@ impl<D> WaitList<D> {
     /// of this very list before it is dropped (W3). The list stands behind a lock, under which all of its
     /// methods are called (W2).
     pub(crate) unsafe fn push_back(&mut self, node: Pin<&Node<D>>, waker: Waker) {
-        // Ordering: Relaxed; only the owner, who calls this, changes the phase of a node in no list.
-        let phase = node.phase.load(AtomicOrdering::Relaxed);
-        assert_eq!(phase, IDLE, "W1: only an idle node can be queued");
-        // Ordering: Relaxed; the owner reads its own store, and everyone else reaches the node only
-        // through the list, under the lock.
-        node.phase.store(QUEUED, AtomicOrdering::Relaxed);
-        let this = NonNull::from(node.get_ref());
         let last = self.tail;
-        // SAFETY: W2: the node is queued from here on, and we have `&mut` of its list.
-        unsafe {
-            Self::with_inner(this, |inner| {
-                inner.prev = last;
-                inner.waker = Some(waker);
-            });
-        }
+        // SAFETY: the caller's promises; `last` is the end of this list.
+        let this = unsafe { Self::enter(node, waker, last, None) };
         match last {
             // SAFETY: W4: `tail` is queued in this list.
             Some(last) => unsafe { Self::with_inner(last, |inner| inner.next = Some(this)) },
@@ -222,6 +210,49 @@ impl<D> WaitList<D> {
         }
         self.tail = Some(this);
         self.len += 1;
+    }
+
+    /// As [`push_back`](Self::push_back), at the other end: the waiter is the next to be taken off.
+    ///
+    /// # Safety
+    ///
+    /// As for [`push_back`](Self::push_back).
+    #[allow(dead_code, reason = "each model uses what it checks")]
+    pub(crate) unsafe fn push_front(&mut self, node: Pin<&Node<D>>, waker: Waker) {
+        let first = self.head;
+        // SAFETY: the caller's promises; `first` is the beginning of this list.
+        let this = unsafe { Self::enter(node, waker, None, first) };
+        match first {
+            // SAFETY: W4: `head` is queued in this list.
+            Some(first) => unsafe { Self::with_inner(first, |inner| inner.prev = Some(this)) },
+            None => self.tail = Some(this),
+        }
+        self.head = Some(this);
+        self.len += 1;
+    }
+
+    /// Makes an idle node a queued one with these neighbours, who do not know of it yet.
+    ///
+    /// # Safety
+    ///
+    /// As for [`push_back`](Self::push_back).
+    unsafe fn enter(node: Pin<&Node<D>>, waker: Waker, prev: Link<D>, next: Link<D>) -> NonNull<Node<D>> {
+        // Ordering: Relaxed; only the owner, who calls this, changes the phase of a node in no list.
+        let phase = node.phase.load(AtomicOrdering::Relaxed);
+        assert_eq!(phase, IDLE, "W1: only an idle node can be queued");
+        // Ordering: Relaxed; the owner reads its own store, and everyone else reaches the node only
+        // through the list, under the lock.
+        node.phase.store(QUEUED, AtomicOrdering::Relaxed);
+        let this = NonNull::from(node.get_ref());
+        // SAFETY: W2: the node is queued from here on, and the caller has `&mut` of its list.
+        unsafe {
+            Self::with_inner(this, |inner| {
+                inner.prev = prev;
+                inner.next = next;
+                inner.waker = Some(waker);
+            });
+        }
+        this
     }
 
     /// Shows the first waiter's data to `f`; if that says what becomes of it, takes the waiter off the
