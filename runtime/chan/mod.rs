@@ -19,14 +19,17 @@
 //! of the scheduler but its question whether the poll's time slice is over, and that a thread will block: channels
 //! know only [`std::task::Waker`], and work on any executor.
 
-#[cfg(not(gmprt_loom))]
-mod blocking;
 mod error;
 #[cfg(all(test, gmprt_loom))]
 mod models;
+#[cfg(not(gmprt_loom))]
+mod order;
 mod queue;
 #[expect(unsafe_code, reason = "the stream's wait node lives in the receiver, and is shared by its methods")]
 mod receiver;
+#[cfg(not(gmprt_loom))]
+#[doc(hidden)]
+pub mod select;
 mod sender;
 mod shared;
 #[expect(unsafe_code, reason = "queues nodes that live inside the pinned futures")]

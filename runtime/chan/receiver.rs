@@ -150,7 +150,7 @@ impl<T> Receiver<T> {
         match self.try_recv() {
             Ok(value) => Ok(value),
             Err(TryRecvError::Closed) => Err(super::RecvError),
-            Err(TryRecvError::Empty) => super::blocking::block_thread(self.recv()),
+            Err(TryRecvError::Empty) => crate::sync::blocking::block_thread(self.recv()),
         }
     }
 

@@ -198,7 +198,7 @@ impl<T> Sender<T> {
         match self.try_send(value) {
             Ok(()) => Ok(()),
             Err(TrySendError::Closed(value)) => Err(SendError(value)),
-            Err(TrySendError::Full(value)) => super::blocking::block_thread(self.send(value)),
+            Err(TrySendError::Full(value)) => crate::sync::blocking::block_thread(self.send(value)),
         }
     }
 

@@ -52,6 +52,6 @@ pub(crate) fn hand_off() {
 
 /// How often polls on this thread were made to yield: more than before a future was polled, and it is this that said
 /// `Pending`, or something within.
-pub(crate) fn yields() -> u32 {
+pub fn yields() -> u32 {
     current::with(|cx| cx.yields()).unwrap_or(0)
 }

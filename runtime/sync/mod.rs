@@ -3,8 +3,8 @@
 //! Go counterpart: package `sync`, and the waiter queues of `sema.go` and `chan.go`.
 //!
 //! ```text
-//!   WaitGroup          what programs use
-//!       │
+//!   Mutex, Cond, WaitGroup …     what programs use
+//!       │      raw_mutex: Go's lock, without the data
 //!   wait_queue         a lock, a list, and a waiter that leaves the list when dropped (safe to use)
 //!       │                          chan/waiting
 //!   wait_list  ◀───────────────────────┘   the intrusive list itself (unsafe to use)
@@ -25,6 +25,14 @@ pub(crate) use crate::models::preempt;
 #[cfg(not(gmprt_loom))]
 pub(crate) use crate::sched::preempt;
 
+#[cfg(not(gmprt_loom))]
+pub(crate) mod blocking;
+mod cond;
+#[expect(unsafe_code, reason = "a value that who has the lock may reach")]
+mod mutex;
+mod raw_mutex;
 mod wait_group;
 
+pub use cond::Cond;
+pub use mutex::{LockFuture, Mutex, MutexGuard, OwnedMutexGuard};
 pub use wait_group::WaitGroup;

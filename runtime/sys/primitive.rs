@@ -33,7 +33,7 @@ pub(crate) mod cell {
     #[cfg(not(gmprt_loom))]
     #[derive(Debug, Default)]
     #[repr(transparent)]
-    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+    pub(crate) struct UnsafeCell<T: ?Sized>(std::cell::UnsafeCell<T>);
 
     #[cfg(not(gmprt_loom))]
     impl<T> UnsafeCell<T> {
@@ -41,6 +41,13 @@ pub(crate) mod cell {
             Self(std::cell::UnsafeCell::new(value))
         }
 
+        pub(crate) fn into_inner(self) -> T {
+            self.0.into_inner()
+        }
+    }
+
+    #[cfg(not(gmprt_loom))]
+    impl<T: ?Sized> UnsafeCell<T> {
         #[allow(dead_code, reason = "loom's interface; some models only read")]
         #[inline(always)]
         pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {

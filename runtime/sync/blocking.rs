@@ -1,6 +1,6 @@
-//! Runs one of the channel's futures on a thread that has nothing else to do.
+//! Runs a future of a channel or a lock on a thread that has nothing else to do.
 //!
-//! Go counterpart: none: in Go every channel operation blocks, and costs no thread.
+//! Go counterpart: none: in Go every such operation blocks, and costs no thread.
 //!
 //! K1. The thread polls only after a wake, or the first time; a wake during a poll is not lost (`Parker`).
 //! K2. In a task the M declares itself blocked before it parks, and gives its P up: whoever is to be received from may
@@ -33,7 +33,7 @@ impl Wake for Unparks {
 }
 
 /// Blocks the thread until `future` is ready.
-pub(super) fn block_thread<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_thread<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let parker = Arc::new(Unparks(Parker::for_this_thread()));
     let waker = Waker::from(Arc::clone(&parker));

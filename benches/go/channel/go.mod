@@ -1,0 +1,3 @@
+module gmprt.dev/bench/channel
+
+go 1.22

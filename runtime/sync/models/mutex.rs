@@ -1,0 +1,133 @@
+//! Loom models of the lock: holders against each other, a cancel against an unlock, a hand-over against a thief.
+//!
+//! Go counterpart: none.
+//!
+//! M1. Each model runs the interleavings with up to three preemptions that loom tells apart, and more than one.
+//! M2. The value is loom's cell: two holders at a time, or one that does not see the last one's work, fail a model.
+//! M3. In a model a waiter that was called and has lost starves at once (`RawMutex::enter`).
+
+use super::super::mutex::Mutex;
+use crate::sys::primitive::weaken;
+use loom::thread::{self, Thread};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Wakes a thread of loom's.
+struct Unparks(Thread);
+
+impl Wake for Unparks {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unparks(thread::current())));
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+fn model(f: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
+    builder.check(move || {
+        counted.fetch_add(1, Relaxed);
+        f();
+    });
+    assert!(runs.load(Relaxed) > 1, "loom saw only one interleaving");
+}
+
+fn two_holders(rounds: usize) {
+    model(move || {
+        let mutex = loom::sync::Arc::new(Mutex::new(0));
+        let other = loom::sync::Arc::clone(&mutex);
+        let adds = thread::spawn(move || (0..rounds).for_each(|_| *block_on(other.lock()) += 1));
+        (0..rounds).for_each(|_| *block_on(mutex.lock()) += 1);
+        adds.join().unwrap();
+        assert_eq!(*mutex.try_lock().unwrap(), 2 * rounds);
+        assert!(mutex.is_at_rest());
+    });
+}
+
+#[test]
+fn two_holders_exclude_each_other_and_both_get_their_turn() {
+    two_holders(2);
+}
+
+#[test]
+fn canary_a_lock_needs_its_acquire() {
+    weaken::without("RawMutex::try_lock", || two_holders(1));
+}
+
+#[test]
+fn canary_a_lock_needs_its_release() {
+    weaken::without("RawMutex::unlock", || two_holders(1));
+}
+
+/// One is in line, another is called and dropped half way while the lock is given up: the one in line is served.
+#[test]
+fn a_call_that_is_dropped_is_passed_on() {
+    model(|| {
+        let mutex = loom::sync::Arc::new(Mutex::new(0));
+        let guard = mutex.try_lock().unwrap();
+        let mut first = Box::pin(mutex.lock());
+        assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let other = loom::sync::Arc::clone(&mutex);
+        let second = thread::spawn(move || *block_on(other.lock()) += 1);
+        drop(guard);
+        drop(first);
+        second.join().unwrap();
+        assert_eq!(*mutex.try_lock().unwrap(), 1);
+        assert!(mutex.is_at_rest());
+    });
+}
+
+/// A thread takes the lock whenever it is free; who waits is served all the same, or has its turn handed over.
+#[test]
+fn who_waits_is_served_though_another_is_quicker() {
+    model(|| {
+        let mutex = loom::sync::Arc::new(Mutex::new(0));
+        let guard = mutex.try_lock().unwrap();
+        let other = loom::sync::Arc::clone(&mutex);
+        let waits = thread::spawn(move || *block_on(other.lock()) += 1);
+        drop(guard);
+        for _ in 0..2 {
+            if let Some(mut guard) = mutex.try_lock() {
+                *guard += 10;
+            }
+        }
+        waits.join().unwrap();
+        assert_eq!(*mutex.try_lock().unwrap() % 10, 1);
+        assert!(mutex.is_at_rest());
+    });
+}
+
+/// The same with a wait that is dropped at any moment of a hand-over.
+#[test]
+fn a_lock_that_is_handed_to_one_who_is_gone_is_free() {
+    model(|| {
+        let mutex = loom::sync::Arc::new(Mutex::new(0));
+        let guard = mutex.try_lock().unwrap();
+        let mut first = Box::pin(mutex.lock());
+        assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(guard); // calls it
+        let thief = mutex.try_lock().unwrap();
+        assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()); // starves
+        let other = loom::sync::Arc::clone(&mutex);
+        let waits = thread::spawn(move || *block_on(other.lock()) += 1);
+        drop(thief); // hands over
+        drop(first);
+        waits.join().unwrap();
+        assert_eq!(*mutex.try_lock().unwrap(), 1);
+        assert!(mutex.is_at_rest());
+    });
+}
