@@ -78,6 +78,7 @@ fn patterns_bind_by_value_by_reference_and_mutably_however_deep() {
         };
         assert_eq!(got, "short");
         let text = "x".to_owned();
+        #[allow(clippy::needless_borrowed_reference, reason = "the pattern is what is tested")]
         let got = select! { Some(&ref inner) = ready(Some(&text)) => inner.len() };
         assert_eq!(got, 1);
         let got = select! { Some(&n) = ready(Some(&5)) => n };
