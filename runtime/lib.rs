@@ -25,6 +25,7 @@
 compile_error!("gmprt runs on 64-bit Linux only");
 
 pub mod chan;
+pub mod context;
 pub mod sync;
 pub(crate) mod sys;
 
@@ -37,6 +38,8 @@ pub(crate) mod models;
 pub(crate) mod cell;
 #[cfg(not(gmprt_loom))]
 mod error;
+#[cfg(not(gmprt_loom))]
+mod group;
 #[cfg(not(gmprt_loom))]
 pub mod metrics;
 #[cfg(not(gmprt_loom))]
@@ -71,6 +74,7 @@ pub mod task {
     pub use crate::cell::TaskId;
     pub use crate::cell::join::JoinHandle;
     pub use crate::error::JoinError;
+    pub use crate::group::{AbortHandle, Group, GroupError, Outcome};
     pub use crate::sched::yield_now::{YieldNow, yield_now};
     pub use crate::sched::{MachineId, ProcessorId};
 

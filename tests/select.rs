@@ -427,3 +427,78 @@ fn a_timer_beside_a_channel_ends_the_wait() {
         assert!(late);
     });
 }
+
+const FIVE: u8 = 5;
+const BRANCHES: usize = 7;
+
+macro_rules! some {
+    ($pattern:pat) => {
+        Some($pattern)
+    };
+}
+
+#[test]
+fn any_pattern_will_do_and_no_name_of_the_macro_stands_in_its_way() {
+    #![allow(non_upper_case_globals, dead_code)]
+    static selected: u8 = 0;
+    static output: u8 = 0;
+    static branch: u8 = 0;
+    run(async {
+        select! { "a" = ready("a") => {}, else => unreachable!() }
+        select! { b"ab" = ready(b"ab") => {}, else => unreachable!() }
+        select! { FIVE = ready(5) => {}, else => unreachable!() }
+        select! { u8::MAX = ready(255) => {}, else => unreachable!() }
+        select! { Some(&FIVE) = ready(Some(&5)) => {}, else => unreachable!() }
+        select! { Some(BRANCHES) = ready(Some(7)) => {}, else => unreachable!() }
+        select! { Some(BRANCHES) = ready(Some(1)) => unreachable!(), else => {} }
+        select! { some!(&x) = ready(Some(&3)) => assert_eq!(x, 3), else => unreachable!() }
+        select! { -3..=-1 | 1.. = ready(-2) => {}, else => unreachable!() }
+        select! { x @ (1 | 2) = ready(2) => assert_eq!(x, 2), else => unreachable!() }
+        select! { Some(Some(ref mut x)) = ready(Some(Some(1))) => *x += 1, else => unreachable!() }
+        let mut lent = 5;
+        select! { Some(&mut ref mut x) = ready(Some(&mut lent)) => *x += 1, else => unreachable!() }
+        assert_eq!(lent, 6);
+    });
+}
+
+#[test]
+fn a_macro_of_the_users_may_give_the_handler_as_an_expression() {
+    macro_rules! first {
+        ($pattern:pat = $future:expr => $handler:expr) => {
+            select! { $pattern = $future => $handler, _ = pending::<()>() => unreachable!() }
+        };
+    }
+    assert_eq!(run(async { first!(Some(x) = ready(Some(1)) => x + 1) }), 2);
+}
+
+/// `default` has to be asked again, though the leaf had a waker that wakes nobody.
+#[test]
+fn a_branch_that_yields_with_a_waker_of_its_own_is_polled_again() {
+    let _watch = watch();
+    let rt = runtime(1);
+    let over = Arc::new(AtomicUsize::new(0));
+    let stops = Arc::clone(&over);
+    let rival = rt.spawn(async move {
+        while stops.load(SeqCst) == 0 {
+            gmprt::yield_now().await;
+        }
+    });
+    let looks = rt.spawn(async move {
+        let (_tx, rx) = chan::bounded::<()>(1);
+        let began = std::time::Instant::now();
+        let mut yields = 0;
+        while yields == 0 && began.elapsed() < Duration::from_secs(2) {
+            let mut polls = 0;
+            let mut recv = pin!(rx.recv());
+            select! {
+                _ = poll_fn(|_| { polls += 1; recv.as_mut().poll(&mut Context::from_waker(Waker::noop())) }) => {}
+                default => {}
+            }
+            yields += polls - 1;
+        }
+        yields
+    });
+    println!("made to yield {} times", rt.block_on(looks).unwrap());
+    over.store(1, SeqCst);
+    rt.block_on(rival).unwrap();
+}

@@ -12,7 +12,7 @@
 //!   Sender ─┐                       ┌─ Receiver      mod, sender, receiver   what programs use
 //!   Permit ─┼─▶ Arc<Shared { lock }>┤                shared                  the lock, and what needs none
 //!   Sender ─┘         │             └─ Receiver      waiting                 the futures
-//!                   State { buffer, lines }          queue                   the rules, under the lock
+//!                   State { buffer, lines }          queue, snapshot         the rules, under the lock
 //! ```
 //!
 //! Absent: an unbounded channel (an unbounded queue only hides that its reader is too slow), and anything
@@ -20,6 +20,7 @@
 //! know only [`std::task::Waker`], and work on any executor.
 
 mod error;
+mod feed;
 #[cfg(all(test, gmprt_loom))]
 mod models;
 #[cfg(not(gmprt_loom))]
@@ -31,9 +32,14 @@ mod receiver;
 #[doc(hidden)]
 pub mod select;
 mod sender;
+#[expect(unsafe_code, reason = "the state is reached by who has locked the word beside it")]
 mod shared;
+mod snapshot;
 #[expect(unsafe_code, reason = "queues nodes that live inside the pinned futures")]
 mod waiting;
+
+#[cfg(not(gmprt_loom))]
+pub(crate) use feed::{Feed, fed};
 
 pub use error::{RecvError, SendError, TryRecvError, TrySendError};
 pub use receiver::Receiver;

@@ -12,6 +12,7 @@
 //!
 //! Absent: `send_blocking` and `recv_blocking`, whose parker sleeps for real.
 
+use super::shared::Shared;
 use super::{Permit, RecvError, Sender, bounded};
 use crate::sys::primitive::{AtomicOrdering, AtomicUsize as LoomUsize, weaken};
 use loom::thread;
@@ -90,6 +91,36 @@ fn hand_off_against_cancel(capacity: usize) {
 #[test]
 fn a_value_handed_to_a_receive_that_is_dropped_is_in_the_channel() {
     hand_off_against_cancel(1);
+}
+
+/// Values that go through the buffer, and concern nobody else. Without the two halves: when a canary fails nothing must
+/// reach the state again, not even a drop.
+fn plain_values() {
+    model(|| {
+        let shared = loom::sync::Arc::new(Shared::new(2));
+        shared.try_send(1).unwrap();
+        let other = loom::sync::Arc::clone(&shared);
+        let sends = thread::spawn(move || other.try_send(2).unwrap());
+        let mut got: Vec<_> = std::iter::from_fn(|| shared.try_recv().ok()).collect();
+        sends.join().unwrap();
+        got.extend(std::iter::from_fn(|| shared.try_recv().ok()));
+        assert_eq!(got, [1, 2]);
+    });
+}
+
+#[test]
+fn values_that_only_pass_the_buffer_keep_their_order() {
+    plain_values();
+}
+
+#[test]
+fn canary_the_lock_needs_its_acquire() {
+    weaken::without("Shared::lock_if", plain_values);
+}
+
+#[test]
+fn canary_the_lock_needs_its_release() {
+    weaken::without("Shared::store", plain_values);
 }
 
 #[test]
@@ -202,19 +233,24 @@ fn nobody_is_left_waiting_while_the_other_side_waits_too() {
     });
 }
 
-/// `publish` first stores to the snapshot: loom does not look for a race with a load that lies before a later
-/// load of the same thread, so with `try_send`, which begins with a load, this model would run once.
+/// Both sides first change `turn`, which orders nothing but makes loom try either first: it does not look for a race with
+/// a load that lies before a later access of the same thread, and a publication begins with a load of the word.
 fn publishes(publish: fn(Sender<u8>, Permit<u8>), look: fn(&Sender<u8>) -> bool) {
     model(move || {
         let (tx, rx) = bounded(1);
         let permit = tx.try_reserve().unwrap();
         let data = loom::sync::Arc::new(LoomUsize::new(0));
-        let (other_tx, other_data) = (tx.clone(), data.clone());
+        let turn = loom::sync::Arc::new(LoomUsize::new(0));
+        let (other_tx, other_data, other_turn) = (tx.clone(), data.clone(), turn.clone());
         let other = thread::spawn(move || {
             // Ordering: Relaxed; what the model asks is whether the channel publishes it.
             other_data.store(1, AtomicOrdering::Relaxed);
+            // Ordering: Relaxed; see above.
+            other_turn.fetch_add(1, AtomicOrdering::Relaxed);
             publish(other_tx, permit);
         });
+        // Ordering: Relaxed; see above.
+        turn.fetch_add(1, AtomicOrdering::Relaxed);
         if look(&tx) {
             // Ordering: Relaxed; as above.
             assert_eq!(data.load(AtomicOrdering::Relaxed), 1);
@@ -236,5 +272,5 @@ fn who_sees_the_channel_closed_or_filled_without_the_lock_sees_what_came_before(
 
 #[test]
 fn canary_a_look_without_the_lock_needs_its_release() {
-    weaken::without("Shared::with", closed_publishes);
+    weaken::without("Shared::store", closed_publishes);
 }

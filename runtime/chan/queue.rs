@@ -12,7 +12,8 @@
 //!     capacity 0, receivers in line ≤ permits.
 //! C4. Room goes to whoever is longest in line, of senders and reservers together (`ticket`).
 //! C5. Once `closed`, nothing enters and nobody joins a line; `release` empties the lines.
-//! C6. No waker is cloned, woken or dropped here and no `T` is dropped: both are moved out.
+//! C6. What `push_now` and `take_now` say the snapshot is, it is: a debug build compares (shared.rs).
+//! C7. No waker is cloned, woken or dropped here and no `T` is dropped: both are moved out.
 //!
 //! ```text
 //!               push: no receiver in line            take
@@ -27,19 +28,20 @@
 //!
 //! Absent: the lock, wakers' calls, and futures (see `waiting.rs`).
 
+use super::snapshot::Snapshot;
 use crate::sync::wait_list::{Outcome, WaitList};
 use crate::sync::wake_batch::WakeBatch;
 use std::collections::VecDeque;
 use std::mem;
+use std::task::Waker;
 
 /// Wakers of one operation: at most the receiver that got a value and the sender or reserver that got room.
-pub(super) type Wakes = WakeBatch<2>;
+pub(crate) type Wakes = WakeBatch<2>;
 
-/// 4 KiB of buffer are allocated when the channel is made; a larger one grows as it fills. So a huge
-/// capacity costs nothing, and one as small as most never allocates again.
+/// This much of the buffer is allocated at once; a larger one grows as it fills, so a huge capacity costs nothing.
 const UPFRONT_BYTES: usize = 4096;
 
-/// A value that was handed to a receiver, and the number of that hand-off.
+/// A value that a receiver got, and its number: in the order of these, values leave (C1).
 pub(super) struct Handed<T> {
     order: u64,
     pub(super) value: T,
@@ -50,10 +52,6 @@ pub(super) struct Parcel<T> {
     pub(super) value: Option<T>,
     pub(super) ticket: u64,
 }
-
-/// What a lock-free reader may know of the channel: the state as the last holder of the lock left it.
-#[derive(Clone, Copy)]
-pub(super) struct Snapshot(usize);
 
 /// The channel, but for its lock.
 pub(super) struct State<T> {
@@ -70,47 +68,6 @@ pub(super) struct State<T> {
     pub(super) reservers: WaitList<u64>,
     handed: u64,
     tickets: u64,
-}
-
-impl Snapshot {
-    const CLOSED: usize = 1;
-    const FULL: usize = 2;
-    const SEND_WAITS: usize = 4;
-    const RECV_WAITS: usize = 8;
-    const LEN_SHIFT: u32 = 4;
-
-    pub(super) fn from_word(word: usize) -> Self {
-        Self(word)
-    }
-
-    pub(super) fn word(self) -> usize {
-        self.0
-    }
-
-    pub(super) fn is_closed(self) -> bool {
-        self.0 & Self::CLOSED != 0
-    }
-
-    /// No slot is free.
-    pub(super) fn is_full(self) -> bool {
-        self.0 & Self::FULL != 0
-    }
-
-    /// A send would wait, or fail.
-    #[inline]
-    pub(super) fn send_waits(self) -> bool {
-        self.0 & Self::SEND_WAITS != 0
-    }
-
-    /// A receive would wait, or fail.
-    #[inline]
-    pub(super) fn recv_waits(self) -> bool {
-        self.0 & Self::RECV_WAITS != 0
-    }
-
-    pub(super) fn len(self) -> usize {
-        self.0 >> Self::LEN_SHIFT
-    }
 }
 
 impl<T> State<T> {
@@ -161,17 +118,72 @@ impl<T> State<T> {
     #[inline]
     pub(super) fn snapshot(&self) -> Snapshot {
         let full = self.is_full();
-        let bit = |set: bool, flag: usize| if set { flag } else { 0 };
         let send = !self.closed && (self.has_receiver() || !full);
         let stored = self.stored();
         let recv = stored > 0 || (!self.closed && !self.senders.is_empty());
-        Snapshot(
-            stored << Snapshot::LEN_SHIFT
-                | bit(self.closed, Snapshot::CLOSED)
-                | bit(full, Snapshot::FULL)
-                | bit(!send, Snapshot::SEND_WAITS)
-                | bit(!recv, Snapshot::RECV_WAITS),
+        let claims = self.capacity == 0 && self.permits > 0;
+        let odd = !self.returned.is_empty() || !self.reservers.is_empty() || claims;
+        Snapshot::of(
+            stored,
+            &[
+                (self.closed, Snapshot::CLOSED),
+                (full, Snapshot::FULL),
+                (!send, Snapshot::SEND_WAITS),
+                (!recv, Snapshot::RECV_WAITS),
+                (!self.receivers.is_empty(), Snapshot::RECEIVERS),
+                (!self.senders.is_empty(), Snapshot::SENDERS),
+                (odd, Snapshot::ODD),
+            ],
         )
+    }
+
+    /// [`push`](Self::push) where [`Snapshot::takes_now`]: what the snapshot is then, and whom to wake.
+    #[inline]
+    pub(super) fn push_now(&mut self, value: T, seen: Snapshot) -> (Snapshot, Option<Waker>) {
+        debug_assert!(seen == self.snapshot() && seen.takes_now());
+        if seen.has(Snapshot::RECEIVERS) {
+            let handed = Handed { order: self.next_order(), value };
+            let waker = self.receivers.pop_front_if(|slot| {
+                *slot = Some(handed);
+                Some(Outcome::Served)
+            });
+            if !self.receivers.is_empty() {
+                return (seen, waker);
+            }
+            let full = if self.is_full() { Snapshot::SEND_WAITS } else { 0 };
+            return (seen.without(Snapshot::RECEIVERS).with(full), waker);
+        }
+        self.buffer.push_back(value);
+        let full = if self.is_full() { Snapshot::FULL | Snapshot::SEND_WAITS } else { 0 };
+        (seen.one_more().without(Snapshot::RECV_WAITS).with(full), None)
+    }
+
+    /// [`take`](Self::take) where [`Snapshot::gives_now`]: what the snapshot is then, and whom to wake.
+    #[inline]
+    pub(super) fn take_now(&mut self, seen: Snapshot) -> (Option<Handed<T>>, Snapshot, Option<Waker>) {
+        debug_assert!(seen == self.snapshot() && seen.gives_now());
+        let order = self.next_order();
+        let value = self.buffer.pop_front();
+        if seen.has(Snapshot::SENDERS) {
+            let (waker, sent) = self.pop_sender().expect("a sender is in line");
+            let value = match value {
+                None => sent, // capacity 0
+                Some(value) => {
+                    self.buffer.push_back(sent);
+                    value
+                }
+            };
+            let mut then = seen;
+            if self.senders.is_empty() {
+                let empty = if self.buffer.is_empty() { Snapshot::RECV_WAITS } else { 0 };
+                then = seen.without(Snapshot::SENDERS).with(empty);
+            }
+            return (Some(Handed { order, value }), then, Some(waker));
+        }
+        let full = if self.is_full() { 0 } else { Snapshot::FULL | Snapshot::SEND_WAITS };
+        let empty = if self.buffer.is_empty() { Snapshot::RECV_WAITS } else { 0 };
+        let value = value.map(|value| Handed { order, value });
+        (value, seen.one_less().without(full).with(empty), None)
     }
 
     /// Lets a value in, or gives it back. The channel must not be closed.
@@ -190,22 +202,22 @@ impl<T> State<T> {
 
     /// Takes the next value (C1). The slot that falls free goes to whoever is longest in line.
     #[inline]
-    pub(super) fn take(&mut self, wakes: &mut Wakes) -> Option<T> {
-        let value = match self.returned.pop_front() {
-            Some(handed) => handed.value,
+    pub(super) fn take(&mut self, wakes: &mut Wakes) -> Option<Handed<T>> {
+        let handed = match self.returned.pop_front() {
+            Some(handed) => handed,
             None => match self.buffer.pop_front() {
-                Some(value) => value,
+                Some(value) => Handed { order: self.next_order(), value },
                 None => return self.take_from_sender(wakes),
             },
         };
         self.admit(wakes);
-        Some(value)
+        Some(handed)
     }
 
     /// As [`take`](Self::take), but at capacity 0 the caller first stands aside where it is not its turn:
     /// if a permit has claimed a receiver and that is gone, or a reserver is longer in line than any sender.
     #[inline]
-    pub(super) fn take_in_turn(&mut self, wakes: &mut Wakes) -> Option<T> {
+    pub(super) fn take_in_turn(&mut self, wakes: &mut Wakes) -> Option<Handed<T>> {
         if self.capacity == 0 && self.returned.is_empty() && !self.closed {
             let claimed = self.receivers.len() < self.permits;
             if claimed || self.sender_is_next() != Some(true) {
@@ -216,16 +228,17 @@ impl<T> State<T> {
     }
 
     /// The buffer is empty: takes the value out of the hands of the first sender in line.
-    fn take_from_sender(&mut self, wakes: &mut Wakes) -> Option<T> {
+    fn take_from_sender(&mut self, wakes: &mut Wakes) -> Option<Handed<T>> {
         if self.closed {
             return None; // C5: they are about to get their values back
         }
         let (waker, value) = self.pop_sender()?;
         wakes.push(waker);
-        Some(value)
+        Some(Handed { order: self.next_order(), value })
     }
 
-    fn pop_sender(&mut self) -> Option<(std::task::Waker, T)> {
+    #[inline]
+    fn pop_sender(&mut self) -> Option<(Waker, T)> {
         let mut value = None;
         let waker = self.senders.pop_front_if(|parcel| {
             value = parcel.value.take();
@@ -269,11 +282,6 @@ impl<T> State<T> {
             let place = self.returned.partition_point(|other| other.order < handed.order);
             self.returned.insert(place, handed);
         }
-    }
-
-    /// A value was taken, but its receiver panicked before it had it: it goes back ahead of all others.
-    pub(super) fn untake(&mut self, value: T, wakes: &mut Wakes) {
-        self.give_back(Handed { order: 0, value }, wakes);
     }
 
     /// Of those who wait for room: whether the one longest in line is a sender (C4).
@@ -321,9 +329,7 @@ impl<T> State<T> {
     /// Takes a slot for a permit, if there is room.
     pub(super) fn try_reserve(&mut self) -> bool {
         let room = self.has_room();
-        if room {
-            self.permits += 1;
-        }
+        self.permits += usize::from(room);
         room
     }
 

@@ -147,7 +147,7 @@ impl<T> Receiver<T> {
     /// ```
     #[cfg(not(gmprt_loom))]
     pub fn recv_blocking(&self) -> Result<T, super::RecvError> {
-        match self.try_recv() {
+        match self.settled().try_recv_in_turn() {
             Ok(value) => Ok(value),
             Err(TryRecvError::Closed) => Err(super::RecvError),
             Err(TryRecvError::Empty) => crate::sync::blocking::block_thread(self.recv()),
@@ -185,7 +185,7 @@ impl<T> Stream for Receiver<T> {
         }
         let Self { shared, stream } = self.get_mut();
         if stream.is_none() {
-            match shared.try_recv() {
+            match shared.try_recv_in_turn() {
                 Ok(value) => return Poll::Ready(Some(value)),
                 Err(TryRecvError::Closed) => return Poll::Ready(None),
                 Err(TryRecvError::Empty) => {}

@@ -15,8 +15,11 @@
 //! X2. The order is a new random one in each poll (`order.rs`).
 //! X3. `default` is taken only if a whole poll has found nothing, and in it no future was made to yield because its
 //!     time slice was over (`sched/preempt.rs`, L2): that one has not been refused yet.
-//! X4. Whether a pattern fits is found out by matching a reference to the output, with the pattern less its `&`, `ref` and
-//!     `mut` ([`__select_shape`](crate::__select_shape)), for an output that does not fit must not be taken apart.
+//! X4. Whether a pattern fits is found out by a `match` whose guard says no: a pattern takes nothing out of the output
+//!     before its guard has said yes. So it may be any pattern, and an output that does not fit stays whole.
+//! X5. Before `default` is taken all futures are polled a second time. The first look has put each in its line, so if
+//!     none is ready at the second, then none was at the moment between the two. After one look alone a value that came to a
+//!     branch already passed, before that of the next one went, would be missed (Go: `TestNonblockSelectRace`).
 //!
 //! Absent: Go's lock of all channels at once. Each future does its part by itself; what a channel has handed to a
 //! future that is then dropped goes back to the channel.
@@ -131,7 +134,7 @@ macro_rules! __select {
     };
 
     // All arms are read.
-    (@arm $order:ident $free:tt [$(($id:ident $index:tt $shape:tt ($pattern:pat) [$future:expr] [$($guard:expr)?] ($handler:expr)))*]
+    (@arm $order:ident $free:tt [$(($id:ident $index:tt ($pattern:pat) [$future:expr] [$($guard:expr)?] ($handler:expr)))*]
      [$($no_wait:tt ($default:expr))?] [$($none_left:tt ($else:expr))?]) => {{
         #[allow(dead_code, non_camel_case_types)]
         enum __GmprtSelected<$($id),*> {
@@ -139,35 +142,49 @@ macro_rules! __select {
             Default,
             Else,
         }
-        let selected = match ($($crate::__select_future!($future $(, $guard)?),)*) {
+        #[allow(unused_mut)] // a pattern may have `ref mut`
+        let mut __gmprt_selected = match ($($crate::__select_future!($future $(, $guard)?),)*) {
             ($($id,)*) => {
                 $(let mut $id = ::core::pin::pin!($id);)*
-                ::core::future::poll_fn(|_cx| {
-                    const BRANCHES: usize = <[u8]>::len(&[$($index),*]);
+                ::core::future::poll_fn(|__gmprt_cx| {
+                    const __GMPRT_BRANCHES: ::core::primitive::usize =
+                        <[::core::primitive::u8]>::len(&[$($index),*]);
                     let _yields = $crate::chan::select::yields();
                     let mut _waiting = false;
-                    for branch in $crate::chan::select::Order::<BRANCHES>::$order() {
-                        match branch {
-                            $($index => {
-                                let ::core::option::Option::Some(future) = $id.as_mut().as_pin_mut() else {
-                                    continue;
-                                };
-                                let ::core::task::Poll::Ready(output) = ::core::future::Future::poll(future, _cx)
-                                else {
-                                    _waiting = true;
-                                    continue;
-                                };
-                                $id.set(::core::option::Option::None);
-                                #[allow(unused, unreachable_patterns, clippy::all)]
-                                let fits = match &output {
-                                    $crate::__select_shape!(@read [] [] $shape) => true,
-                                    _ => false,
-                                };
-                                if fits {
-                                    return ::core::task::Poll::Ready(__GmprtSelected::$id(output));
-                                }
-                            })*
-                            _ => {}
+                    // X5.
+                    const __GMPRT_LOOKS: ::core::primitive::usize =
+                        1 $(+ { $no_wait; (__GMPRT_BRANCHES > 1) as ::core::primitive::usize })?;
+                    for __gmprt_look in 0..__GMPRT_LOOKS {
+                        if __gmprt_look > 0 && $crate::chan::select::yields() != _yields {
+                            break;
+                        }
+                        _waiting = false;
+                        for __gmprt_branch in $crate::chan::select::Order::<__GMPRT_BRANCHES>::$order() {
+                            match __gmprt_branch {
+                                $($index => {
+                                    let ::core::option::Option::Some(__gmprt_future) = $id.as_mut().as_pin_mut() else {
+                                        continue;
+                                    };
+                                    #[allow(unused_mut)] // a pattern may have `ref mut`
+                                    let ::core::task::Poll::Ready(mut __gmprt_output) =
+                                        ::core::future::Future::poll(__gmprt_future, __gmprt_cx)
+                                    else {
+                                        _waiting = true;
+                                        continue;
+                                    };
+                                    $id.set(::core::option::Option::None);
+                                    let mut __gmprt_fits = false;
+                                    #[allow(unused, clippy::all, clippy::pedantic, clippy::nursery)]
+                                    match __gmprt_output {
+                                        $pattern if { __gmprt_fits = true; false } => ::core::unreachable!(),
+                                        _ => {}
+                                    }
+                                    if __gmprt_fits {
+                                        return ::core::task::Poll::Ready(__GmprtSelected::$id(__gmprt_output));
+                                    }
+                                })*
+                                _ => {}
+                            }
                         }
                     }
                     $(
@@ -181,6 +198,7 @@ macro_rules! __select {
                         if $crate::chan::select::yields() == _yields {
                             return ::core::task::Poll::Ready(__GmprtSelected::Default);
                         }
+                        __gmprt_cx.waker().wake_by_ref(); // X3: who yielded may have had another waker
                     )?
                     ::core::task::Poll::Pending
                 })
@@ -188,7 +206,7 @@ macro_rules! __select {
             }
         };
         #[allow(unreachable_patterns, unreachable_code)]
-        match selected {
+        match __gmprt_selected {
             $(__GmprtSelected::$id($pattern) => $handler,)*
             $(__GmprtSelected::Default => $default,)?
             $(__GmprtSelected::Else => $else,)?
@@ -197,11 +215,11 @@ macro_rules! __select {
     }};
 
     // The arms that wait for nothing.
-    (@arm $order:ident $free:tt $read:tt [] $else:tt default => $handler:block, $($rest:tt)*) => {
-        $crate::__select! { @arm $order $free $read [() ($handler)] $else $($rest)* }
+    (@arm $order:ident $free:tt $read:tt [] $else:tt default => {$($handler:tt)*}, $($rest:tt)*) => {
+        $crate::__select! { @arm $order $free $read [() ({ $($handler)* })] $else $($rest)* }
     };
-    (@arm $order:ident $free:tt $read:tt [] $else:tt default => $handler:block $($rest:tt)*) => {
-        $crate::__select! { @arm $order $free $read [() ($handler)] $else $($rest)* }
+    (@arm $order:ident $free:tt $read:tt [] $else:tt default => {$($handler:tt)*} $($rest:tt)*) => {
+        $crate::__select! { @arm $order $free $read [() ({ $($handler)* })] $else $($rest)* }
     };
     (@arm $order:ident $free:tt $read:tt [] $else:tt default => $handler:expr $(, $($rest:tt)*)?) => {
         $crate::__select! { @arm $order $free $read [() ($handler)] $else $($($rest)*)? }
@@ -209,11 +227,11 @@ macro_rules! __select {
     (@arm $order:ident $free:tt $read:tt [$($twice:tt)+] $else:tt default => $($rest:tt)*) => {
         ::core::compile_error!("select!: there is a `default` already")
     };
-    (@arm $order:ident $free:tt $read:tt $default:tt [] else => $handler:block, $($rest:tt)*) => {
-        $crate::__select! { @arm $order $free $read $default [() ($handler)] $($rest)* }
+    (@arm $order:ident $free:tt $read:tt $default:tt [] else => {$($handler:tt)*}, $($rest:tt)*) => {
+        $crate::__select! { @arm $order $free $read $default [() ({ $($handler)* })] $($rest)* }
     };
-    (@arm $order:ident $free:tt $read:tt $default:tt [] else => $handler:block $($rest:tt)*) => {
-        $crate::__select! { @arm $order $free $read $default [() ($handler)] $($rest)* }
+    (@arm $order:ident $free:tt $read:tt $default:tt [] else => {$($handler:tt)*} $($rest:tt)*) => {
+        $crate::__select! { @arm $order $free $read $default [() ({ $($handler)* })] $($rest)* }
     };
     (@arm $order:ident $free:tt $read:tt $default:tt [] else => $handler:expr $(, $($rest:tt)*)?) => {
         $crate::__select! { @arm $order $free $read $default [() ($handler)] $($($rest)*)? }
@@ -253,39 +271,39 @@ macro_rules! __select {
         ::core::compile_error!("select!: there may be 32 branches")
     };
     (@branch $o:ident [($id:ident $index:tt) $($free:tt)*] [$($read:tt)*] $d:tt $e:tt [$($p:tt)*]
-     $future:expr, if $guard:expr => $h:block, $($rest:tt)*) => {
+     $future:expr, if $guard:expr => {$($h:tt)*}, $($rest:tt)*) => {
         $crate::__select! {
-            @arm $o [$($free)*] [$($read)* ($id $index [$($p)*] ($($p)*) [$future] [$guard] ($h))] $d $e $($rest)*
+            @arm $o [$($free)*] [$($read)* ($id $index ($($p)*) [$future] [$guard] ({ $($h)* }))] $d $e $($rest)*
         }
     };
     (@branch $o:ident [($id:ident $index:tt) $($free:tt)*] [$($read:tt)*] $d:tt $e:tt [$($p:tt)*]
-     $future:expr, if $guard:expr => $h:block $($rest:tt)*) => {
+     $future:expr, if $guard:expr => {$($h:tt)*} $($rest:tt)*) => {
         $crate::__select! {
-            @arm $o [$($free)*] [$($read)* ($id $index [$($p)*] ($($p)*) [$future] [$guard] ($h))] $d $e $($rest)*
+            @arm $o [$($free)*] [$($read)* ($id $index ($($p)*) [$future] [$guard] ({ $($h)* }))] $d $e $($rest)*
         }
     };
     (@branch $o:ident [($id:ident $index:tt) $($free:tt)*] [$($read:tt)*] $d:tt $e:tt [$($p:tt)*]
      $future:expr, if $guard:expr => $h:expr $(, $($rest:tt)*)?) => {
         $crate::__select! {
-            @arm $o [$($free)*] [$($read)* ($id $index [$($p)*] ($($p)*) [$future] [$guard] ($h))] $d $e $($($rest)*)?
+            @arm $o [$($free)*] [$($read)* ($id $index ($($p)*) [$future] [$guard] ($h))] $d $e $($($rest)*)?
         }
     };
     (@branch $o:ident [($id:ident $index:tt) $($free:tt)*] [$($read:tt)*] $d:tt $e:tt [$($p:tt)*]
-     $future:expr => $h:block, $($rest:tt)*) => {
+     $future:expr => {$($h:tt)*}, $($rest:tt)*) => {
         $crate::__select! {
-            @arm $o [$($free)*] [$($read)* ($id $index [$($p)*] ($($p)*) [$future] [] ($h))] $d $e $($rest)*
+            @arm $o [$($free)*] [$($read)* ($id $index ($($p)*) [$future] [] ({ $($h)* }))] $d $e $($rest)*
         }
     };
     (@branch $o:ident [($id:ident $index:tt) $($free:tt)*] [$($read:tt)*] $d:tt $e:tt [$($p:tt)*]
-     $future:expr => $h:block $($rest:tt)*) => {
+     $future:expr => {$($h:tt)*} $($rest:tt)*) => {
         $crate::__select! {
-            @arm $o [$($free)*] [$($read)* ($id $index [$($p)*] ($($p)*) [$future] [] ($h))] $d $e $($rest)*
+            @arm $o [$($free)*] [$($read)* ($id $index ($($p)*) [$future] [] ({ $($h)* }))] $d $e $($rest)*
         }
     };
     (@branch $o:ident [($id:ident $index:tt) $($free:tt)*] [$($read:tt)*] $d:tt $e:tt [$($p:tt)*]
      $future:expr => $h:expr $(, $($rest:tt)*)?) => {
         $crate::__select! {
-            @arm $o [$($free)*] [$($read)* ($id $index [$($p)*] ($($p)*) [$future] [] ($h))] $d $e $($($rest)*)?
+            @arm $o [$($free)*] [$($read)* ($id $index ($($p)*) [$future] [] ($h))] $d $e $($($rest)*)?
         }
     };
 }
@@ -299,43 +317,5 @@ macro_rules! __select_future {
     };
     ($future:expr, $guard:expr) => {
         if $guard { $crate::__select_future!($future) } else { ::core::option::Option::None }
-    };
-}
-
-/// A pattern as it is to be matched with a reference: without `&`, `ref` and `mut` (X4).
-///
-/// `@read [written] [what surrounds the group that is read] what is left to read`
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __select_shape {
-    // The pattern stands in brackets, when it is given.
-    (@read [] [] [$($pattern:tt)*]) => { $crate::__select_shape!(@in [] [] $($pattern)*) };
-    (@in [$($done:tt)*] []) => { $($done)* };
-    // The end of a group.
-    (@in [$($done:tt)*] [(paren [$($out:tt)*] [$($rest:tt)*]) $($outer:tt)*]) => {
-        $crate::__select_shape!(@in [$($out)* ($($done)*)] [$($outer)*] $($rest)*)
-    };
-    (@in [$($done:tt)*] [(bracket [$($out:tt)*] [$($rest:tt)*]) $($outer:tt)*]) => {
-        $crate::__select_shape!(@in [$($out)* [$($done)*]] [$($outer)*] $($rest)*)
-    };
-    (@in [$($done:tt)*] [(brace [$($out:tt)*] [$($rest:tt)*]) $($outer:tt)*]) => {
-        $crate::__select_shape!(@in [$($out)* {$($done)*}] [$($outer)*] $($rest)*)
-    };
-    (@in $done:tt $outer:tt mut $($rest:tt)*) => { $crate::__select_shape!(@in $done $outer $($rest)*) };
-    (@in $done:tt $outer:tt ref $($rest:tt)*) => { $crate::__select_shape!(@in $done $outer $($rest)*) };
-    (@in $done:tt $outer:tt & $($rest:tt)*) => { $crate::__select_shape!(@in $done $outer $($rest)*) };
-    (@in $done:tt $outer:tt && $($rest:tt)*) => { $crate::__select_shape!(@in $done $outer $($rest)*) };
-    // The beginning of one.
-    (@in $done:tt [$($outer:tt)*] ($($group:tt)*) $($rest:tt)*) => {
-        $crate::__select_shape!(@in [] [(paren $done [$($rest)*]) $($outer)*] $($group)*)
-    };
-    (@in $done:tt [$($outer:tt)*] [$($group:tt)*] $($rest:tt)*) => {
-        $crate::__select_shape!(@in [] [(bracket $done [$($rest)*]) $($outer)*] $($group)*)
-    };
-    (@in $done:tt [$($outer:tt)*] {$($group:tt)*} $($rest:tt)*) => {
-        $crate::__select_shape!(@in [] [(brace $done [$($rest)*]) $($outer)*] $($group)*)
-    };
-    (@in [$($done:tt)*] $outer:tt $token:tt $($rest:tt)*) => {
-        $crate::__select_shape!(@in [$($done)* $token] $outer $($rest)*)
     };
 }

@@ -28,9 +28,11 @@ use super::error::{RecvError, SendError};
 use super::queue::{Handed, Parcel, State, Wakes};
 use super::sender::{Permit, Sender};
 use super::shared::Shared;
+use super::snapshot::Snapshot;
 use crate::sync::preempt::must_yield;
 use crate::sync::wait_list::{Node, Outcome, Phase, Refresh, WaitList};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -67,6 +69,18 @@ enum Attempt<R> {
     NeedsWaker,
 }
 
+/// Drops a waker that was not needed, and returns `value`; if that panics, `undo` gets `value` before the panic goes on.
+#[inline]
+fn drop_or<V>(waker: Option<Waker>, value: V, undo: impl FnOnce(V)) -> V {
+    if waker.is_some()
+        && let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(waker)))
+    {
+        undo(value);
+        resume_unwind(payload);
+    }
+    value
+}
+
 impl<T> Shared<T> {
     /// Tries something under the lock until it is done, or its node is queued. `spare` is a waker, if one
     /// was made in advance; `undo` gets the result if a waker panics on the way.
@@ -81,11 +95,13 @@ impl<T> Shared<T> {
         loop {
             let mut wakes = Wakes::new();
             let attempt = self.with(|state| f(state, &mut spare, &mut wakes));
-            match wakes.wake_all_or(attempt, |attempt| {
+            let undo = |attempt| {
                 if let Attempt::Done(result) = attempt {
                     undo(result)
                 }
-            }) {
+            };
+            let attempt = wakes.wake_all_or(attempt, undo);
+            match drop_or(spare.take(), attempt, undo) {
                 Attempt::Done(result) => return Poll::Ready(result),
                 Attempt::Queued => return Poll::Pending,
                 Attempt::NeedsWaker => spare = Some(cx.waker().clone()),
@@ -152,6 +168,22 @@ impl<T> Shared<T> {
         node: Pin<&mut Receiving<T>>,
         cx: &Context<'_>,
     ) -> Poll<Result<T, RecvError>> {
+        self.look();
+        if node.is_idle() {
+            if let Some(value) = self.take_now() {
+                return Poll::Ready(Ok(value));
+            }
+            if self.snapshot().receiver_joins() {
+                let waker = cx.waker().clone();
+                let joined = self.join_now(Snapshot::receiver_joins, Snapshot::with_receiver, |state| {
+                    // SAFETY: F1 and F2.
+                    unsafe { state.receivers.push_back(node.as_ref(), waker) };
+                });
+                if joined {
+                    return Poll::Pending;
+                }
+            }
+        }
         // SAFETY: F1.
         let phase = unsafe { self.refresh(node.as_ref(), cx, |state| &mut state.receivers) };
         match phase {
@@ -173,8 +205,8 @@ impl<T> Shared<T> {
                     spare,
                     |taken| self.untake(taken),
                     |state, spare, wakes| {
-                        if let Some(value) = state.take_in_turn(wakes) {
-                            return Attempt::Done(Ok(value));
+                        if let Some(handed) = state.take_in_turn(wakes) {
+                            return Attempt::Done(Ok(handed));
                         }
                         if state.is_closed() {
                             return Attempt::Done(Err(RecvError));
@@ -186,6 +218,7 @@ impl<T> Shared<T> {
                         Attempt::Queued
                     },
                 )
+                .map_ok(|handed| handed.value)
             }
         }
     }
@@ -269,6 +302,23 @@ impl<T> Future for SendFuture<'_, T> {
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: F2: a field of a pinned future.
         let mut node = unsafe { Pin::new_unchecked(&mut this.node) };
+        if let Some(parcel) = node.as_mut().idle_data() {
+            if this.shared.push_now(&mut parcel.value) {
+                return Poll::Ready(Ok(()));
+            }
+            if parcel.value.is_some() && this.shared.snapshot().sender_joins() {
+                let waker = cx.waker().clone();
+                let joined = this.shared.join_now(Snapshot::sender_joins, Snapshot::with_sender, |state| {
+                    let ticket = state.next_ticket();
+                    node.as_mut().reset(|parcel| parcel.ticket = ticket);
+                    // SAFETY: F1 and F2.
+                    unsafe { state.senders.push_back(node.as_ref(), waker) };
+                });
+                if joined {
+                    return Poll::Pending;
+                }
+            }
+        }
         // SAFETY: F1.
         let phase = unsafe { this.shared.refresh(node.as_ref(), cx, |state| &mut state.senders) };
         match phase {

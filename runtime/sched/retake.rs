@@ -17,7 +17,7 @@
 
 use super::Shared;
 use super::lease::Lease;
-use super::machine::{Assignment, Machine};
+use super::machine::{Assignment, Machine, YIELD};
 use super::processor::OwnedP;
 use crate::policy::retake::Why;
 use std::sync::Arc;
@@ -77,6 +77,9 @@ impl Shared {
             }
             return Retake::Lost;
         };
+        if why != Why::Declared {
+            m.ask(YIELD); // a poll without a P has no slice any more that sysmon could see end
+        }
         match why {
             Why::Declared => self.retakes.declared.add_shared(1),
             Why::Blocked => self.retakes.revoked.add_shared(1),

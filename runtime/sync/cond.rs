@@ -17,12 +17,12 @@ use super::mutex::{Mutex, MutexGuard};
 use super::preempt::must_yield;
 use super::wait_list::Outcome;
 use super::wait_queue::{Enter, WaitQueue, Waiter};
-use super::wake_batch::{FirstPanic, WakeBatch};
+use super::wake_batch::{FirstPanic, WakeBatch, wake_one};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::{Poll, Waker, ready};
+use std::task::{Poll, ready};
 
 /// How many are woken under one hold of the lock: bounds the time others wait for it and the stack that the
 /// wakers take (16 bytes each).
@@ -199,7 +199,7 @@ impl Cond {
                 Some(Outcome::Served)
             })
         });
-        told.into_iter().for_each(Waker::wake);
+        told.into_iter().for_each(wake_one);
     }
 
     /// Wakes all tasks that wait, in the order in which they began to.
@@ -266,3 +266,7 @@ impl fmt::Debug for Cond {
         f.debug_struct("Cond").field("waiting", &waiting).finish()
     }
 }
+
+#[cfg(all(test, gmprt_loom))]
+#[path = "models/cond.rs"]
+mod models;

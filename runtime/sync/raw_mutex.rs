@@ -30,6 +30,7 @@
 use super::preempt::{hand_off, must_yield};
 use super::wait_list::{Outcome, Phase};
 use super::wait_queue::{Enter, WaitQueue, Waiter};
+use super::wake_batch::wake_one;
 use crate::sys::clock::{self, Nanos};
 use crate::sys::primitive::{
     AtomicOrdering::{Acquire, Relaxed, Release},
@@ -89,9 +90,9 @@ pin_project! {
 
     impl PinnedDrop for Locking<'_> {
         fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
+            let mut this = this.project();
             let mutex = *this.mutex;
-            let Some((left, waker)) = this.waiter.leave(|(), waiters, wait, was| match (was, wait.got) {
+            let Some((left, waker)) = this.waiter.as_mut().leave(|(), waiters, wait, was| match (was, wait.got) {
                 (Phase::Queued, _) => {
                     if waiters.is_empty() {
                         // Ordering: Relaxed; L2, the queue's lock orders the changes of this bit.
@@ -106,6 +107,12 @@ pin_project! {
                     Left::WakeNext
                 }
             }) else {
+                if this.waiter.reset(|wait| wait.got == Got::Call) {
+                    // It panicked on its way: its waker's clone did.
+                    // Ordering: Relaxed; as above.
+                    mutex.state.fetch_and(!WOKEN, Relaxed);
+                    mutex.wake_one();
+                }
                 return;
             };
             match left {
@@ -202,7 +209,7 @@ impl RawMutex {
             })
         });
         if let Some(waker) = waker {
-            waker.wake();
+            wake_one(waker);
         }
     }
 
@@ -230,7 +237,7 @@ impl RawMutex {
         });
         if let Some(waker) = waker {
             hand_off();
-            waker.wake();
+            wake_one(waker);
         }
     }
 

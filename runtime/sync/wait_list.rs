@@ -122,6 +122,25 @@ impl<D> Node<D> {
         }
     }
 
+    /// Whether nothing has happened to it, as its owner sees it.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        // Ordering: Relaxed; an idle node is only queued by its owner, who asks.
+        self.phase.load(AtomicOrdering::Relaxed) == IDLE
+    }
+
+    /// Lends the data of an idle node to the owner.
+    #[inline]
+    pub(crate) fn idle_data(self: Pin<&mut Self>) -> Option<&mut D> {
+        // SAFETY: nothing is moved out of the node here; `data` is not pinned with it.
+        let this = unsafe { self.get_unchecked_mut() };
+        if !this.is_idle() {
+            return None;
+        }
+        // SAFETY: W2: the node is not queued, and `&mut self` is its owner's.
+        Some(this.inner.with_mut(|inner| unsafe { &mut (*inner).data }))
+    }
+
     /// Lends the data to the owner, and makes a settled node idle.
     ///
     /// # Panics

@@ -15,12 +15,16 @@
 //!
 //! Q4. No user code runs under the lock: no waker is cloned, woken or dropped there, and no `T` of a user's.
 //!
+//! Q5. The queue of an [`OwnedWaiter`] lives in what its `owner` refers to, which outlives the waiter.
+//!
 //! Absent: a policy of whom to wake, and when. That is the user's, by [`WaitQueue::with`], and by what it does when
 //! [`Waiter::leave`] says that a waiter has been dropped: one that was served passes on what it got.
 
 use super::wait_list::{Node, Outcome, Phase, Refresh, WaitList};
 use crate::sys::primitive::Mutex;
+use pin_project_lite::pin_project;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// A value `S` under a lock, and the waiters for it, who each carry a `D`.
@@ -41,6 +45,15 @@ pub(crate) struct Waiters<'l, D>(&'l mut WaitList<D>);
 pub(crate) struct Waiter<'q, S, D> {
     queue: &'q WaitQueue<S, D>,
     node: Node<D>,
+}
+
+pin_project! {
+    /// A waiter that keeps what holds its queue alive, for futures that are `'static`.
+    pub(crate) struct OwnedWaiter<T, S: 'static, D: 'static> {
+        #[pin]
+        waiter: Waiter<'static, S, D>, // stands, and is dropped, before its owner (Q5)
+        owner: Arc<T>,
+    }
 }
 
 /// What a waiter that does not wait yet is to do.
@@ -90,6 +103,16 @@ impl<D> Waiters<'_, D> {
     /// See [`WaitList::front`].
     pub(crate) fn front<R>(&mut self, f: impl FnOnce(&D) -> R) -> Option<R> {
         self.0.front(f)
+    }
+
+    /// See [`WaitList::back`].
+    pub(crate) fn back<R>(&mut self, f: impl FnOnce(&D) -> R) -> Option<R> {
+        self.0.back(f)
+    }
+
+    /// See [`WaitList::pop_back`].
+    pub(crate) fn pop_back(&mut self, outcome: Outcome) -> Option<Waker> {
+        self.0.pop_back(outcome)
     }
 
     /// See [`WaitList::pop_front_if`].
@@ -175,6 +198,7 @@ impl<'q, S, D> Waiter<'q, S, D> {
                         Refresh::Settled => break,
                     }
                 }
+                drop(spare); // user code, which may panic: before the node forgets what it got
                 match node.phase() {
                     Phase::Settled(outcome) => {
                         node.reset(|_| ());
@@ -204,6 +228,29 @@ impl<'q, S, D> Waiter<'q, S, D> {
             let was = if waker.is_some() { Phase::Queued } else { node.phase() };
             (node.as_mut().reset(|data| f(shared, Waiters(list), data, was)), waker)
         }))
+    }
+}
+
+#[allow(dead_code, reason = "each model uses what it checks")]
+impl<T, S: 'static, D: 'static> OwnedWaiter<T, S, D> {
+    /// A waiter for the queue that `queue` finds in `owner`.
+    pub(crate) fn new(owner: Arc<T>, queue: for<'o> fn(&'o T) -> &'o WaitQueue<S, D>, data: D) -> Self {
+        let queue = std::ptr::from_ref(queue(&owner));
+        // SAFETY: Q5: `queue` borrows from what `owner` refers to, which stays where it is and is shared until the
+        // last `Arc` is dropped; ours is dropped after the waiter. No method of a waiter gives its queue away.
+        let queue = unsafe { &*queue };
+        Self { waiter: Waiter::new(queue, data), owner }
+    }
+
+    /// What keeps the queue alive.
+    pub(crate) fn owner(&self) -> &Arc<T> {
+        &self.owner
+    }
+
+    /// Both parts.
+    pub(crate) fn parts(self: Pin<&mut Self>) -> (&Arc<T>, Pin<&mut Waiter<'static, S, D>>) {
+        let this = self.project();
+        (&*this.owner, this.waiter)
     }
 }
 

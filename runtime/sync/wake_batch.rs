@@ -27,6 +27,18 @@ pub(crate) struct WakeBatch<const N: usize> {
 #[derive(Default)]
 pub(crate) struct FirstPanic(Option<Box<dyn Any + Send>>);
 
+/// Wakes one that has no siblings. Its panic goes straight on, unless there is one on its way already.
+#[inline]
+pub(crate) fn wake_one(waker: Waker) {
+    if std::thread::panicking() {
+        let mut first = FirstPanic::default();
+        first.note(|| waker.wake());
+        first.resume();
+    } else {
+        waker.wake();
+    }
+}
+
 impl<const N: usize> WakeBatch<N> {
     #[inline]
     pub(crate) const fn new() -> Self {
@@ -49,8 +61,7 @@ impl<const N: usize> WakeBatch<N> {
     pub(crate) fn wake_all(mut self) {
         match self.len {
             0 => {}
-            // A lone waker has no siblings: its panic may go straight on.
-            1 => self.wakers[0].take().expect("len counts the wakers").wake(),
+            1 => wake_one(self.wakers[0].take().expect("len counts the wakers")),
             _ => {
                 let mut first = FirstPanic::default();
                 self.wake_into(&mut first);
@@ -80,8 +91,9 @@ impl<const N: usize> WakeBatch<N> {
 }
 
 impl FirstPanic {
-    fn note(&mut self, wake: impl FnOnce()) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(wake)) {
+    /// Runs `f`, and keeps its panic if it is the first.
+    pub(crate) fn note(&mut self, f: impl FnOnce()) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
             match self.0 {
                 None => self.0 = Some(payload),
                 Some(_) => discard(payload),

@@ -7,6 +7,7 @@
 #[expect(unsafe_code, reason = "sched_setaffinity and sched_getaffinity of a whole mask")]
 pub(crate) mod affinity;
 #[cfg_attr(gmprt_loom, allow(dead_code, reason = "models ask for the time, and for nothing else"))]
+#[cfg_attr(not(gmprt_loom), expect(unsafe_code, reason = "reads the coarse clock, which std does not offer"))]
 pub(crate) mod clock;
 #[cfg(not(gmprt_loom))]
 pub(crate) mod counter;

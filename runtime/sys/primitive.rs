@@ -61,6 +61,25 @@ pub(crate) mod cell {
     }
 }
 
+/// One turn of a wait for a lock that is held for some 20 ns: longer each time, then the core is given up, then
+/// the thread sleeps for a moment, for its holder may have been stopped by the kernel.
+///
+/// Six turns are some 64 pauses, 1 to 3 µs. A sleep costs its thread some 60 µs; it comes after 64 yields.
+#[cold]
+pub(crate) fn spin(turn: u32) {
+    #[cfg(gmprt_loom)]
+    {
+        let _ = turn;
+        loom::thread::yield_now();
+    }
+    #[cfg(not(gmprt_loom))]
+    match turn {
+        0..6 => (0..1 << turn).for_each(|_| std::hint::spin_loop()),
+        6..70 => std::thread::yield_now(),
+        _ => std::thread::sleep(std::time::Duration::from_micros(1)),
+    }
+}
+
 /// Canary support: a model names the one fence or ordering that it takes away, and must then fail.
 pub(crate) mod weaken {
     use super::AtomicOrdering;

@@ -15,17 +15,19 @@
 //!
 //! ```text
 //!   Sleep ◀── Timeout          Tick ◀── Ticker           Timer ──▶ its function, as a waker
-//!     └──────────▶ Alarm ◀──────┘                          │
+//!     └──────────▶ Alarm ◀──────┘                          │       after() ──▶ its channel, likewise
 //!                    └── set ──▶ sched/timing.rs ◀─────────┘──▶ some P's timers.rs
 //! ```
 //!
 //! Absent: wall time, time zones, and Go's `time.Tick`.
 
+mod after;
 mod after_func;
 mod sleep;
 mod ticker;
 mod timeout;
 
+pub use after::after;
 pub use after_func::{Timer, after_func};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use ticker::{Tick, Ticker, interval};

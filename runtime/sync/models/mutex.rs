@@ -6,10 +6,10 @@
 //! M2. The value is loom's cell: two holders at a time, or one that does not see the last one's work, fail a model.
 //! M3. In a model a waiter that was called and has lost starves at once (`RawMutex::enter`).
 
-use super::super::mutex::Mutex;
+use super::super::mutex::{Mutex, OwnedMutexGuard};
 use crate::sys::primitive::weaken;
 use loom::thread::{self, Thread};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake, Waker};
@@ -129,5 +129,86 @@ fn a_lock_that_is_handed_to_one_who_is_gone_is_free() {
         waits.join().unwrap();
         assert_eq!(*mutex.try_lock().unwrap(), 1);
         assert!(mutex.is_at_rest());
+    });
+}
+
+/// What the models below begin with: a guard that may go to another thread, and two in line, of which the first leaves.
+fn line_of_two(
+    leaves: impl Fn(Arc<Mutex<u32>>, OwnedMutexGuard<u32>, Locks, &mut Locks) + Send + Sync + 'static,
+) {
+    model(move || {
+        let mutex = Arc::new(Mutex::new(0));
+        let guard = Arc::clone(&mutex).try_lock_owned().unwrap();
+        let [first, mut second] = [(); 2].map(|()| {
+            let mut wait: Locks = Box::pin(Arc::clone(&mutex).lock_owned());
+            assert!(poll(&mut wait).is_pending());
+            wait
+        });
+        leaves(Arc::clone(&mutex), guard, first, &mut second);
+        drop(second);
+        assert!(mutex.is_at_rest());
+    });
+}
+
+type Locks = Pin<Box<dyn Future<Output = OwnedMutexGuard<u32>>>>;
+
+fn poll(wait: &mut Locks) -> Poll<OwnedMutexGuard<u32>> {
+    wait.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// It is called, or leaves the line before: in both cases the second is called.
+#[test]
+fn who_leaves_the_line_while_it_is_called_lets_the_next_be_called() {
+    line_of_two(|_, guard, first, second| {
+        let unlocks = thread::spawn(move || drop(guard));
+        drop(first);
+        unlocks.join().unwrap();
+        assert!(poll(second).is_ready());
+    });
+}
+
+/// It was called, and leaves while another takes the lock and gives it up: one of the two wakes the second.
+#[test]
+fn who_was_called_and_leaves_beside_a_thief_lets_the_next_be_called() {
+    line_of_two(|mutex, guard, first, second| {
+        drop(guard);
+        let steals = thread::spawn(move || drop(mutex.try_lock()));
+        drop(first);
+        steals.join().unwrap();
+        assert!(poll(second).is_ready());
+    });
+}
+
+/// It was called, and tries while another takes the lock and gives it up.
+#[test]
+fn who_was_called_and_tries_beside_a_thief_has_its_turn_and_then_the_next() {
+    line_of_two(|mutex, guard, mut first, second| {
+        drop(guard);
+        let steals = thread::spawn(move || drop(mutex.try_lock()));
+        let won = poll(&mut first);
+        steals.join().unwrap();
+        drop(if won.is_ready() { won } else { poll(&mut first) });
+        drop(first);
+        assert!(poll(second).is_ready());
+    });
+}
+
+/// The lock starves, and is handed over, while the first leaves and a third comes.
+#[test]
+fn who_leaves_while_it_is_handed_the_lock_lets_the_next_have_it() {
+    line_of_two(|mutex, guard, mut first, second| {
+        drop(guard);
+        let thief = Arc::clone(&mutex).try_lock_owned().unwrap();
+        assert!(poll(&mut first).is_pending()); // starves
+        let hands_over = thread::spawn(move || drop(thief));
+        let mut third: Locks = Box::pin(Arc::clone(&mutex).lock_owned());
+        let third_waits = poll(&mut third).is_pending();
+        drop(first);
+        hands_over.join().unwrap();
+        assert!(third_waits, "nobody overtakes");
+        let had = poll(second);
+        assert!(had.is_ready());
+        drop(had);
+        assert!(poll(&mut third).is_ready());
     });
 }
