@@ -20,10 +20,16 @@ mod cell;
 mod compare;
 #[path = "sync/mutexes.rs"]
 mod mutexes;
+#[path = "sync/notifies.rs"]
+mod notifies;
 #[path = "sync/passes.rs"]
 mod passes;
+#[path = "sync/rwlocks.rs"]
+mod rwlocks;
 #[path = "sync/selects.rs"]
 mod selects;
+#[path = "sync/semaphores.rs"]
+mod semaphores;
 
 use std::io::{self, Write, stderr};
 use std::process::ExitCode;
@@ -37,7 +43,7 @@ use cell::{Cell, PEERS};
 use compare::{Column, Row, Table};
 
 /// All rows of the table.
-const ALL: &[&[Cell]] = &[mutexes::CELLS, selects::CELLS];
+const ALL: &[&[Cell]] = &[mutexes::CELLS, rwlocks::CELLS, semaphores::CELLS, notifies::CELLS, selects::CELLS];
 
 /// Prints the table of ratios, gmprt's locks beside others.
 #[derive(Parser)]

@@ -168,22 +168,41 @@ impl<T> Shared<T> {
         node: Pin<&mut Receiving<T>>,
         cx: &Context<'_>,
     ) -> Poll<Result<T, RecvError>> {
+        if node.phase() == Phase::Settled(Outcome::Served) {
+            let handed = node.reset(Option::take).expect("a served receiver has a value");
+            return Poll::Ready(Ok(handed.value));
+        }
         self.look();
-        if node.is_idle() {
-            if let Some(value) = self.take_now() {
-                return Poll::Ready(Ok(value));
-            }
-            if self.snapshot().receiver_joins() {
-                let waker = cx.waker().clone();
-                let joined = self.join_now(Snapshot::receiver_joins, Snapshot::with_receiver, |state| {
-                    // SAFETY: F1 and F2.
-                    unsafe { state.receivers.push_back(node.as_ref(), waker) };
-                });
-                if joined {
-                    return Poll::Pending;
-                }
+        if node.is_idle()
+            && let Some(value) = self.take_now()
+        {
+            return Poll::Ready(Ok(value));
+        }
+        if node.is_idle() && self.snapshot().receiver_joins() {
+            let waker = cx.waker().clone();
+            let joined = self.join_now(Snapshot::receiver_joins, Snapshot::with_receiver, |state| {
+                // SAFETY: F1 and F2.
+                unsafe { state.receivers.push_back(node.as_ref(), waker) };
+            });
+            if joined {
+                return Poll::Pending;
             }
         }
+        // SAFETY: as the caller says.
+        unsafe { self.poll_recv_slow(node, cx) }
+    }
+
+    /// Polls a receive that is neither done at once nor simply begins to wait.
+    ///
+    /// # Safety
+    ///
+    /// As for [`poll_recv`](Self::poll_recv).
+    #[cold]
+    unsafe fn poll_recv_slow(
+        &self,
+        node: Pin<&mut Receiving<T>>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<T, RecvError>> {
         // SAFETY: F1.
         let phase = unsafe { self.refresh(node.as_ref(), cx, |state| &mut state.receivers) };
         match phase {
@@ -275,50 +294,13 @@ impl<'a, T> SendFuture<'a, T> {
     }
 }
 
-impl<'a, T> RecvFuture<'a, T> {
-    pub(super) fn new(shared: &'a Shared<T>) -> Self {
-        Self { shared, node: Node::new(None) }
-    }
-}
-
-impl<'a, T> ReserveFuture<'a, T> {
-    pub(super) fn new(sender: &'a Sender<T>) -> Self {
-        Self { sender, node: Node::new(0) }
-    }
-}
-
-impl<T> Future for SendFuture<'_, T> {
-    type Output = Result<(), SendError<T>>;
-
-    /// # Panics
-    ///
-    /// If it is polled after it has completed.
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if must_yield(cx) {
-            return Poll::Pending;
-        }
-        // SAFETY: F2.
-        let this = unsafe { self.get_unchecked_mut() };
+impl<T> SendFuture<'_, T> {
+    /// Polls a send that is neither done at once nor simply begins to wait. `self` is pinned: it comes from `poll`.
+    #[cold]
+    fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
+        let this = self;
         // SAFETY: F2: a field of a pinned future.
         let mut node = unsafe { Pin::new_unchecked(&mut this.node) };
-        if let Some(parcel) = node.as_mut().idle_data() {
-            if this.shared.push_now(&mut parcel.value) {
-                return Poll::Ready(Ok(()));
-            }
-            if parcel.value.is_some() && this.shared.snapshot().sender_joins() {
-                let waker = cx.waker().clone();
-                let joined = this.shared.join_now(Snapshot::sender_joins, Snapshot::with_sender, |state| {
-                    let ticket = state.next_ticket();
-                    node.as_mut().reset(|parcel| parcel.ticket = ticket);
-                    // SAFETY: F1 and F2.
-                    unsafe { state.senders.push_back(node.as_ref(), waker) };
-                });
-                if joined {
-                    return Poll::Pending;
-                }
-            }
-        }
         // SAFETY: F1.
         let phase = unsafe { this.shared.refresh(node.as_ref(), cx, |state| &mut state.senders) };
         match phase {
@@ -354,6 +336,60 @@ impl<T> Future for SendFuture<'_, T> {
                 })
             }
         }
+    }
+}
+
+impl<'a, T> RecvFuture<'a, T> {
+    pub(super) fn new(shared: &'a Shared<T>) -> Self {
+        Self { shared, node: Node::new(None) }
+    }
+}
+
+impl<'a, T> ReserveFuture<'a, T> {
+    pub(super) fn new(sender: &'a Sender<T>) -> Self {
+        Self { sender, node: Node::new(0) }
+    }
+}
+
+impl<T> Future for SendFuture<'_, T> {
+    type Output = Result<(), SendError<T>>;
+
+    /// # Panics
+    ///
+    /// If it is polled after it has completed.
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if must_yield(cx) {
+            return Poll::Pending;
+        }
+        // SAFETY: F2.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: F2: a field of a pinned future.
+        let mut node = unsafe { Pin::new_unchecked(&mut this.node) };
+        if node.phase() == Phase::Settled(Outcome::Served) {
+            node.reset(|_| ());
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(parcel) = node.as_mut().idle_data()
+            && this.shared.push_now(&mut parcel.value)
+        {
+            return Poll::Ready(Ok(()));
+        }
+        if node.as_mut().idle_data().is_some_and(|parcel| parcel.value.is_some())
+            && this.shared.snapshot().sender_joins()
+        {
+            let waker = cx.waker().clone();
+            let joined = this.shared.join_now(Snapshot::sender_joins, Snapshot::with_sender, |state| {
+                let ticket = state.next_ticket();
+                node.as_mut().reset(|parcel| parcel.ticket = ticket);
+                // SAFETY: F1 and F2.
+                unsafe { state.senders.push_back(node.as_ref(), waker) };
+            });
+            if joined {
+                return Poll::Pending;
+            }
+        }
+        this.poll_slow(cx)
     }
 }
 
