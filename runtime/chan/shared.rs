@@ -173,6 +173,15 @@ impl<T> Shared<T> {
         locked.state(f)
     }
 
+    /// As [`with`](Self::with), for what does not change what the snapshot tells.
+    #[inline]
+    pub(super) fn with_same<R>(&self, f: impl FnOnce(&mut State<T>) -> R) -> R {
+        let (mut locked, seen) = self.lock_if(|_| true).expect("it is always wanted");
+        let result = locked.state(f);
+        locked.unlock(seen);
+        result
+    }
+
     /// Sends the value if it need not wait, and nothing rare is about.
     #[inline]
     pub(super) fn push_now(&self, value: &mut Option<T>) -> bool {

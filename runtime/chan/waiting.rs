@@ -123,7 +123,7 @@ impl<T> Shared<T> {
     ) -> Phase {
         let mut spare = None;
         while node.phase() == Phase::Queued {
-            let found = self.with(|state| {
+            let found = self.with_same(|state| {
                 // SAFETY: the caller says that it is this list.
                 unsafe { list(state).refresh(node, cx.waker(), &mut spare) }
             });

@@ -37,6 +37,7 @@ use crate::sys::primitive::{
     AtomicUsize, weaken,
 };
 use pin_project_lite::pin_project;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 const LOCKED: usize = 1;
@@ -84,43 +85,17 @@ pin_project! {
     /// Waits for the lock; the caller has it once this is ready. Dropped before that, it passes on what it got.
     pub(crate) struct Locking<'l> {
         mutex: &'l RawMutex,
+        // None until it has to wait.
         #[pin]
-        waiter: Waiter<'l, (), Wait>,
+        waiter: Option<Waiter<'l, (), Wait>>,
     }
 
     impl PinnedDrop for Locking<'_> {
         fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let mutex = *this.mutex;
-            let Some((left, waker)) = this.waiter.as_mut().leave(|(), waiters, wait, was| match (was, wait.got) {
-                (Phase::Queued, _) => {
-                    if waiters.is_empty() {
-                        // Ordering: Relaxed; L2, the queue's lock orders the changes of this bit.
-                        mutex.state.fetch_and(!WAITING, Relaxed);
-                    }
-                    Left::Nothing
-                }
-                (_, Got::HandedLock) => Left::Unlock,
-                _ => {
-                    // Ordering: Relaxed; L3, only we clear it, and `wake_one` looks again under the queue's lock.
-                    mutex.state.fetch_and(!WOKEN, Relaxed);
-                    Left::WakeNext
-                }
-            }) else {
-                if this.waiter.reset(|wait| wait.got == Got::Call) {
-                    // It panicked on its way: its waker's clone did.
-                    // Ordering: Relaxed; as above.
-                    mutex.state.fetch_and(!WOKEN, Relaxed);
-                    mutex.wake_one();
-                }
-                return;
-            };
-            match left {
-                Left::Nothing => {}
-                Left::WakeNext => mutex.wake_one(),
-                Left::Unlock => mutex.unlock(),
+            let this = this.project();
+            if let Some(waiter) = this.waiter.as_pin_mut() {
+                this.mutex.give_up(waiter);
             }
-            drop(waker); // last: it may panic
         }
     }
 }
@@ -164,7 +139,7 @@ impl RawMutex {
     /// Waits for the lock.
     #[inline]
     pub(crate) fn acquire(&self) -> Locking<'_> {
-        Locking { mutex: self, waiter: Waiter::new(&self.queue, Wait { since: None, got: Got::Nothing }) }
+        Locking { mutex: self, waiter: None }
     }
 
     /// Gives the lock up; the caller has it.
@@ -176,6 +151,40 @@ impl RawMutex {
         if self.state.compare_exchange(LOCKED, 0, release, Relaxed).is_err() {
             self.unlock_slow();
         }
+    }
+
+    /// A wait is dropped: what it got is passed on.
+    #[cold]
+    fn give_up(&self, mut waiter: Pin<&mut Waiter<'_, (), Wait>>) {
+        let Some((left, waker)) = waiter.as_mut().leave(|(), waiters, wait, was| match (was, wait.got) {
+            (Phase::Queued, _) => {
+                if waiters.is_empty() {
+                    // Ordering: Relaxed; L2, the queue's lock orders the changes of this bit.
+                    self.state.fetch_and(!WAITING, Relaxed);
+                }
+                Left::Nothing
+            }
+            (_, Got::HandedLock) => Left::Unlock,
+            _ => {
+                // Ordering: Relaxed; L3, only we clear it, and `wake_one` looks again under the queue's lock.
+                self.state.fetch_and(!WOKEN, Relaxed);
+                Left::WakeNext
+            }
+        }) else {
+            if waiter.reset(|wait| wait.got == Got::Call) {
+                // It panicked on its way: its waker's clone did.
+                // Ordering: Relaxed; as above.
+                self.state.fetch_and(!WOKEN, Relaxed);
+                self.wake_one();
+            }
+            return;
+        };
+        match left {
+            Left::Nothing => {}
+            Left::WakeNext => self.wake_one(),
+            Left::Unlock => self.unlock(),
+        }
+        drop(waker); // last: it may panic
     }
 
     /// Somebody waits, or has just given up waiting. Go: `unlockSlow`.
@@ -284,11 +293,11 @@ impl Future for Locking<'_> {
     type Output = ();
 
     #[inline]
-    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if must_yield(cx) {
             return Poll::Pending;
         }
-        if self.waiter.phase() == Phase::Idle && self.mutex.try_lock() {
+        if self.waiter.is_none() && self.mutex.try_lock() {
             return Poll::Ready(());
         }
         self.poll_slow(cx)
@@ -297,28 +306,29 @@ impl Future for Locking<'_> {
 
 impl Locking<'_> {
     #[cold]
-    fn poll_slow(self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_slow(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let mutex = *this.mutex;
+        if this.waiter.is_none() {
+            this.waiter.set(Some(Waiter::new(&mutex.queue, Wait { since: None, got: Got::Nothing })));
+        }
+        let mut waiter = this.waiter.as_mut().as_pin_mut().expect("just made");
         loop {
-            ready!(this.waiter.as_mut().poll(cx, |(), _, wait| mutex.enter(wait)));
-            let (since, got) = this.waiter.as_mut().reset(|wait| {
-                let mine = (wait.since, wait.got);
-                if wait.got != Got::Call {
-                    *wait = Wait { since: None, got: Got::Nothing };
-                }
-                mine
-            });
+            ready!(waiter.as_mut().poll(cx, |(), _, wait| mutex.enter(wait)));
+            let Wait { since, got } = waiter.as_mut().reset(|wait| *wait);
             match got {
-                Got::Lock => return Poll::Ready(()),
+                Got::Lock => break,
                 Got::HandedLock => {
                     mutex.end_of_starvation(since);
-                    return Poll::Ready(());
+                    break;
                 }
                 Got::Call => {} // the next turn takes the lock, or goes back to the front
                 Got::Nothing => unreachable!("a waiter leaves the list with a call or the lock"),
             }
         }
+        waiter.reset(|wait| wait.got = Got::Nothing);
+        this.waiter.set(None);
+        Poll::Ready(())
     }
 }
 
