@@ -13,7 +13,23 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
 thread_local! {
-    static RANDOM: Cell<u64> = Cell::new(RandomState::new().hash_one(0) | 1);
+    /// Zero until it is first used.
+    static RANDOM: Cell<u64> = const { Cell::new(0) };
+}
+
+#[inline]
+fn random() -> u64 {
+    RANDOM.with(|random| {
+        if random.get() == 0 {
+            seed(random);
+        }
+        next_random(random)
+    })
+}
+
+#[cold]
+fn seed(random: &Cell<u64>) {
+    random.set(RandomState::new().hash_one(0) | 1);
 }
 
 /// The order of `N` branches, as an iterator of their numbers.
@@ -47,7 +63,7 @@ impl<const N: usize> Order<N> {
     #[inline]
     #[must_use]
     pub fn fair() -> Self {
-        Self { branches: Self::WRITTEN, next: 0, random: Some(RANDOM.with(next_random)) }
+        Self { branches: Self::WRITTEN, next: 0, random: Some(random()) }
     }
 }
 

@@ -43,6 +43,7 @@ pub use crate::sched::preempt::yields;
 /// branches. The value is that of the handler.
 ///
 /// Guards and futures are evaluated once, in the order in which they are written; the future of a guard that is false is not.
+/// A future may not borrow a temporary of its own expression: give that a name before.
 /// An output that its pattern does not fit is dropped, and its branch is out. If all branches are out, `else` is
 /// taken; without it `default`; without both the task waits for ever.
 ///
@@ -143,67 +144,65 @@ macro_rules! __select {
             Else,
         }
         #[allow(unused_mut)] // a pattern may have `ref mut`
-        let mut __gmprt_selected = match ($($crate::__select_future!($future $(, $guard)?),)*) {
-            ($($id,)*) => {
-                $(let mut $id = ::core::pin::pin!($id);)*
-                ::core::future::poll_fn(|__gmprt_cx| {
-                    const __GMPRT_BRANCHES: ::core::primitive::usize =
-                        <[::core::primitive::u8]>::len(&[$($index),*]);
-                    let _yields = $crate::chan::select::yields();
-                    let mut _waiting = false;
-                    // X5.
-                    const __GMPRT_LOOKS: ::core::primitive::usize =
-                        1 $(+ { $no_wait; (__GMPRT_BRANCHES > 1) as ::core::primitive::usize })?;
-                    for __gmprt_look in 0..__GMPRT_LOOKS {
-                        if __gmprt_look > 0 && $crate::chan::select::yields() != _yields {
-                            break;
-                        }
-                        _waiting = false;
-                        for __gmprt_branch in $crate::chan::select::Order::<__GMPRT_BRANCHES>::$order() {
-                            match __gmprt_branch {
-                                $($index => {
-                                    let ::core::option::Option::Some(__gmprt_future) = $id.as_mut().as_pin_mut() else {
-                                        continue;
-                                    };
-                                    #[allow(unused_mut)] // a pattern may have `ref mut`
-                                    let ::core::task::Poll::Ready(mut __gmprt_output) =
-                                        ::core::future::Future::poll(__gmprt_future, __gmprt_cx)
-                                    else {
-                                        _waiting = true;
-                                        continue;
-                                    };
-                                    $id.set(::core::option::Option::None);
-                                    let mut __gmprt_fits = false;
-                                    #[allow(unused, clippy::all, clippy::pedantic, clippy::nursery)]
-                                    match __gmprt_output {
-                                        $pattern if { __gmprt_fits = true; false } => ::core::unreachable!(),
-                                        _ => {}
-                                    }
-                                    if __gmprt_fits {
-                                        return ::core::task::Poll::Ready(__GmprtSelected::$id(__gmprt_output));
-                                    }
-                                })*
-                                _ => {}
-                            }
+        let mut __gmprt_selected = {
+            $(let mut $id = ::core::pin::pin!($crate::__select_future!($future $(, $guard)?));)*
+            ::core::future::poll_fn(|__gmprt_cx| {
+                const __GMPRT_BRANCHES: ::core::primitive::usize =
+                    <[::core::primitive::u8]>::len(&[$($index),*]);
+                let _yields = $crate::chan::select::yields();
+                let mut _waiting = false;
+                // X5.
+                const __GMPRT_LOOKS: ::core::primitive::usize =
+                    1 $(+ { $no_wait; (__GMPRT_BRANCHES > 1) as ::core::primitive::usize })?;
+                for __gmprt_look in 0..__GMPRT_LOOKS {
+                    if __gmprt_look > 0 && $crate::chan::select::yields() != _yields {
+                        break;
+                    }
+                    _waiting = false;
+                    for __gmprt_branch in $crate::chan::select::Order::<__GMPRT_BRANCHES>::$order() {
+                        match __gmprt_branch {
+                            $($index => {
+                                let ::core::option::Option::Some(__gmprt_future) = $id.as_mut().as_pin_mut() else {
+                                    continue;
+                                };
+                                #[allow(unused_mut)] // a pattern may have `ref mut`
+                                let ::core::task::Poll::Ready(mut __gmprt_output) =
+                                    ::core::future::Future::poll(__gmprt_future, __gmprt_cx)
+                                else {
+                                    _waiting = true;
+                                    continue;
+                                };
+                                $id.set(::core::option::Option::None);
+                                let mut __gmprt_fits = false;
+                                #[allow(unused, clippy::all, clippy::pedantic, clippy::nursery)]
+                                match __gmprt_output {
+                                    $pattern if { __gmprt_fits = true; false } => ::core::unreachable!(),
+                                    _ => {}
+                                }
+                                if __gmprt_fits {
+                                    return ::core::task::Poll::Ready(__GmprtSelected::$id(__gmprt_output));
+                                }
+                            })*
+                            _ => {}
                         }
                     }
-                    $(
-                        $none_left;
-                        if !_waiting {
-                            return ::core::task::Poll::Ready(__GmprtSelected::Else);
-                        }
-                    )?
-                    $(
-                        $no_wait;
-                        if $crate::chan::select::yields() == _yields {
-                            return ::core::task::Poll::Ready(__GmprtSelected::Default);
-                        }
-                        __gmprt_cx.waker().wake_by_ref(); // X3: who yielded may have had another waker
-                    )?
-                    ::core::task::Poll::Pending
-                })
-                .await
-            }
+                }
+                $(
+                    $none_left;
+                    if !_waiting {
+                        return ::core::task::Poll::Ready(__GmprtSelected::Else);
+                    }
+                )?
+                $(
+                    $no_wait;
+                    if $crate::chan::select::yields() == _yields {
+                        return ::core::task::Poll::Ready(__GmprtSelected::Default);
+                    }
+                    __gmprt_cx.waker().wake_by_ref(); // X3: who yielded may have had another waker
+                )?
+                ::core::task::Poll::Pending
+            })
+            .await
         };
         #[allow(unreachable_patterns, unreachable_code)]
         match __gmprt_selected {
