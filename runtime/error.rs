@@ -10,6 +10,19 @@ use std::fmt;
 use std::sync::Mutex;
 
 /// Why a task gave no output.
+///
+/// # Examples
+///
+/// ```
+/// gmprt::run(async {
+///     let task = gmprt::spawn(std::future::pending::<()>());
+///     task.abort();
+///     let error = task.await.unwrap_err();
+///     assert!(error.is_cancelled() && !error.is_panic());
+///     assert_eq!(error.to_string(), format!("task {} was cancelled", error.id()));
+/// })
+/// .unwrap();
+/// ```
 pub struct JoinError {
     id: TaskId,
     why: Why,
@@ -31,12 +44,16 @@ impl JoinError {
     }
 
     /// Whether the task was aborted, or the runtime shut down before it ended.
+    ///
+    /// It never blocks.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self.why, Why::Cancelled)
     }
 
     /// Whether the task's future panicked, in a poll or when it was dropped.
+    ///
+    /// It never blocks.
     #[must_use]
     pub fn is_panic(&self) -> bool {
         matches!(self.why, Why::Panicked(_))
@@ -44,9 +61,22 @@ impl JoinError {
 
     /// The panic's payload, for `std::panic::resume_unwind`.
     ///
+    /// It never blocks.
+    ///
     /// # Panics
     ///
     /// If the task did not panic; ask [`JoinError::is_panic`] first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// gmprt::run(async {
+    ///     let error = gmprt::spawn(async { panic!("no") }).await.unwrap_err();
+    ///     assert!(error.is_panic());
+    ///     assert_eq!(error.into_panic().downcast_ref(), Some(&"no"));
+    /// })
+    /// .unwrap();
+    /// ```
     #[must_use]
     pub fn into_panic(self) -> Box<dyn Any + Send> {
         match self.why {
@@ -56,6 +86,8 @@ impl JoinError {
     }
 
     /// The task's id.
+    ///
+    /// It never blocks.
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.id

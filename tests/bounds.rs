@@ -4,11 +4,13 @@
 //! must be errors, with that code: a type that must not cross threads stands in the place of one that may. Without
 //! it the file must compile, so that the failure is due to that type and to nothing else.
 //!
-//! One mark is no code: `uncoded`, for rustc gives none to "future cannot be sent between threads safely". Of several such
-//! in one function it tells one, so each has a function.
+//! One mark is no code: `uncoded`, for rustc gives none to "future cannot be sent between threads safely", nor to what a
+//! macro says. Of several such in one function it tells one, so each has a function.
 //!
-//! Codes and lines are compared, not rustc's words: those change with each release. `trybuild` compares the words, and
-//! `ui_test` brings 60 crates along, so the harness is our own; cargo tells it where it has put the library.
+//! Codes and lines are compared, not rustc's words: those change with each release. Where the words are ours, from a
+//! `compile_error!` or an `on_unimplemented`, they stand after a bar, and rustc must say them: `//~ E0277 | our words`.
+//! `trybuild` compares all words, and `ui_test` brings dozens of crates along, so the harness is our own; cargo tells it
+//! where it has put the library.
 
 #![cfg(not(any(gmprt_loom, miri)))]
 
@@ -70,16 +72,22 @@ fn compile(file: &Path, bad: bool) -> (Errors, String) {
     (errors, said)
 }
 
-/// The marked lines of a file.
-fn marks(text: &str) -> Errors {
-    let marked = text.lines().enumerate().filter_map(|(at, line)| Some((at + 1, line.split_once("//~ ")?.1)));
-    marked.flat_map(|(at, codes)| codes.split(' ').map(move |code| (at, code.to_owned()))).collect()
+/// The marked lines of a file, and for some of them the words in which rustc must say it.
+fn marks(text: &str) -> (Errors, Vec<(usize, String)>) {
+    let (mut errors, mut words) = (Errors::new(), Vec::new());
+    for (at, line) in text.lines().enumerate() {
+        let Some((_, mark)) = line.split_once("//~ ") else { continue };
+        let (codes, ours) = mark.split_once(" | ").map_or((mark, None), |(codes, ours)| (codes, Some(ours)));
+        errors.extend(codes.split(' ').map(|code| (at + 1, code.to_owned())));
+        words.extend(ours.map(|ours| (at + 1, ours.to_owned())));
+    }
+    (errors, words)
 }
 
 /// What is wrong with one file.
 fn complaints(file: &Path) -> Vec<String> {
     let name = file.file_name().expect("a file").to_string_lossy();
-    let marked = marks(&fs::read_to_string(file).expect("a text file"));
+    let (marked, words) = marks(&fs::read_to_string(file).expect("a text file"));
     let (found, said) = compile(file, true);
     let mut complaints = Vec::new();
     for (line, code) in marked.difference(&found) {
@@ -87,6 +95,12 @@ fn complaints(file: &Path) -> Vec<String> {
     }
     for (line, code) in found.difference(&marked) {
         complaints.push(format!("{name}:{line}: an unexpected {code}\n{said}"));
+    }
+    for (line, words) in words {
+        let place = format!("{name}:{line}:");
+        if !said.lines().any(|line| line.contains(&place) && line.contains(&words)) {
+            complaints.push(format!("{place} rustc does not say \"{words}\"\n{said}"));
+        }
     }
     if marked.is_empty() {
         complaints.push(format!("{name}: marks nothing"));
@@ -123,28 +137,78 @@ fn what_must_not_compile_does_not_and_its_twin_does() {
 #[test]
 fn what_may_cross_threads_does() {
     use gmprt::chan::{Permit, Receiver, RecvFuture, ReserveFuture, SendFuture, Sender};
-    use gmprt::sync::{Cond, LockFuture, Mutex, MutexGuard, OwnedMutexGuard, Pool, PoolGuard, WaitGroup};
-    use gmprt::task::JoinHandle;
+    use gmprt::context::{CancelFunc, Context, ContextError, Done, DropGuard, StopFunc};
+    use gmprt::sync::{
+        AcquireError, AcquireFuture, AcquireOwnedFuture, OwnedSemaphorePermit, Semaphore, SemaphorePermit,
+    };
+    use gmprt::sync::{
+        Barrier, BarrierWaitResult, Cond, Notified, Notify, OnceCell, OwnedNotified, WaitGroup,
+    };
+    use gmprt::sync::{LockFuture, Mutex, MutexGuard, OwnedMutexGuard, Pool, PoolGuard};
+    use gmprt::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, SetError, TryAcquireError};
+    use gmprt::task::{AbortHandle, Group, GroupError, JoinError, JoinHandle, YieldNow};
+    use gmprt::time::{Elapsed, Sleep, Tick, Ticker, Timeout, Timer};
     use std::cell::Cell;
+    use std::error::Error;
+    use std::future::Ready;
 
-    fn both<T: Send + Sync>() {}
+    fn both<T: ?Sized + Send + Sync>() {}
     fn send<T: Send>() {}
+    fn clone<T: Clone + Send + Sync + 'static>() {}
     fn unpin<T: Unpin>() {}
     fn unwind_safe<T: std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+    fn error<T: Error + Send + Sync + 'static>() {}
 
     both::<(gmprt::Handle, gmprt::Runtime, gmprt::Builder)>();
+    clone::<(gmprt::Handle, WaitGroup, Context, AbortHandle)>();
+
     both::<(JoinHandle<u8>, JoinHandle<Cell<u8>>)>();
+    both::<(Group<Option<Cell<u8>>>, YieldNow)>();
+    send::<(GroupError<Cell<u8>>, JoinError)>();
+    unpin::<(JoinHandle<u8>, Group<u8>)>();
+
     both::<(Sender<Cell<u8>>, Receiver<Cell<u8>>)>();
+    clone::<(Sender<Cell<u8>>, Receiver<Cell<u8>>)>();
     send::<Permit<Cell<u8>>>();
     send::<(SendFuture<'_, Cell<u8>>, RecvFuture<'_, Cell<u8>>, ReserveFuture<'_, Cell<u8>>)>();
     unwind_safe::<(Sender<Cell<u8>>, Pool<Cell<u8>>)>();
     unpin::<(Sender<u8>, Receiver<u8>, Permit<u8>)>();
-    both::<(WaitGroup, Cond)>();
+
     both::<(Mutex<Cell<i32>>, Pool<Cell<i32>>)>();
     send::<(MutexGuard<'_, Cell<i32>>, OwnedMutexGuard<Cell<i32>>, PoolGuard<Cell<i32>>)>();
     send::<LockFuture<'_, Cell<i32>>>();
     both::<(MutexGuard<'_, i32>, OwnedMutexGuard<i32>, PoolGuard<i32>)>();
-    both::<(gmprt::time::Ticker, gmprt::time::Timer, gmprt::time::Sleep)>();
+    both::<(RwLock<i32>, RwLockReadGuard<'_, i32>, RwLockWriteGuard<'_, i32>)>();
+    both::<RwLock<dyn Error + Send + Sync>>();
+    send::<(RwLock<Cell<i32>>, OnceCell<Cell<i32>>, SetError<Cell<i32>>)>();
+    send::<RwLockReadGuard<'_, std::sync::MutexGuard<'_, i32>>>(); // it gives `&T`, and never the `T`
+    both::<OnceCell<i32>>();
+
+    both::<(WaitGroup, Cond, Barrier, BarrierWaitResult, Notify, Semaphore)>();
+    both::<(SemaphorePermit<'_>, OwnedSemaphorePermit)>();
+    send::<(AcquireFuture<'_>, AcquireOwnedFuture, Notified<'_>, OwnedNotified)>();
+    unpin::<(Mutex<i32>, RwLock<i32>, OnceCell<i32>, Notify, Semaphore, Barrier, Cond)>();
+    unpin::<(MutexGuard<'_, i32>, RwLockReadGuard<'_, i32>, RwLockWriteGuard<'_, i32>, OwnedSemaphorePermit)>(
+    );
+
+    both::<(CancelFunc, DropGuard, StopFunc, ContextError)>();
+    send::<Done<'_>>();
+
+    both::<(Ticker, Timer, Sleep)>();
+    send::<(Tick<'_>, Timeout<Ready<Cell<u8>>>)>();
+
+    error::<gmprt::chan::SendError<u8>>();
+    error::<gmprt::chan::TrySendError<u8>>();
+    error::<gmprt::chan::RecvError>();
+    error::<gmprt::chan::TryRecvError>();
+    error::<AcquireError>();
+    error::<TryAcquireError>();
+    error::<SetError<u8>>();
+    error::<ContextError>();
+    error::<Elapsed>();
+    error::<JoinError>();
+    error::<GroupError<std::fmt::Error>>();
+    error::<gmprt::ShutdownTimeout>();
 }
 
 /// Canary: each way in which a file can be wrong is noticed.
@@ -166,6 +230,10 @@ fn the_harness_notices_a_file_that_compiles_and_one_that_fails_for_another_reaso
     assert!(unmarked.contains("an unexpected E0277") && unmarked.contains("marks nothing"), "{unmarked}");
     let always = judge("always.rs", "pub fn f() -> u8 {\n    \"\" //~ E0308\n}\n");
     assert_eq!(always, "always.rs:2: E0308 without --cfg bad: it fails for another reason");
+    let words = judge("words.rs", &with("send(x) //~ E0277 | cannot be sent between threads"));
+    assert_eq!(words, "");
+    let words = judge("no_words.rs", &with("send(x) //~ E0277 | will be sent by post"));
+    assert!(words.starts_with("no_words.rs:7: rustc does not say \"will be sent by post\""), "{words}");
     let syntax = judge("syntax.rs", &with("send(x //~ E0277"));
     assert!(syntax.contains("an unexpected uncoded"), "{syntax}");
 }

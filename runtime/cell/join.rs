@@ -92,12 +92,37 @@ impl<T> JoinHandle<T> {
     }
 
     /// Whether the task has ended: the next poll of the handle would be `Ready`.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// gmprt::run(async {
+    ///     let task = gmprt::spawn(std::future::pending::<()>());
+    ///     assert!(!task.is_finished());
+    /// })
+    /// .unwrap();
+    /// ```
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.joined.as_ref().is_none_or(|joined| joined.task().state().is_complete())
     }
 
     /// The task's id.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// gmprt::run(async {
+    ///     let task = gmprt::spawn(async { gmprt::task::id() });
+    ///     let id = task.id();
+    ///     assert_eq!(task.await.unwrap(), Some(id));
+    /// })
+    /// .unwrap();
+    /// ```
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.id

@@ -16,10 +16,32 @@ use std::error::Error;
 use std::fmt;
 
 /// The channel is closed; the value was not sent, and is given back.
+///
+/// # Examples
+///
+/// ```
+/// use gmprt::chan::{self, SendError};
+///
+/// let (tx, rx) = chan::bounded(1);
+/// drop(rx);
+/// assert_eq!(gmprt::run(async { tx.send(7).await }).unwrap(), Err(SendError(7)));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
 /// A value could not be sent without waiting, and is given back.
+///
+/// # Examples
+///
+/// ```
+/// use gmprt::chan::{self, TrySendError};
+///
+/// let (tx, rx) = chan::bounded(1);
+/// assert_eq!(tx.try_send(7), Ok(()));
+/// assert_eq!(tx.try_send(8), Err(TrySendError::Full(8)));
+/// drop(rx);
+/// assert_eq!(tx.try_send(9), Err(TrySendError::Closed(9)));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// There is no free slot, and nobody waits to receive.
@@ -29,10 +51,33 @@ pub enum TrySendError<T> {
 }
 
 /// The channel is closed, and holds nothing any more.
+///
+/// # Examples
+///
+/// ```
+/// use gmprt::chan::{self, RecvError};
+///
+/// let (tx, rx) = chan::bounded(1);
+/// tx.try_send(7).unwrap();
+/// drop(tx);
+/// let received = gmprt::run(async { (rx.recv().await, rx.recv().await) }).unwrap();
+/// assert_eq!(received, (Ok(7), Err(RecvError)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecvError;
 
 /// Nothing could be received without waiting.
+///
+/// # Examples
+///
+/// ```
+/// use gmprt::chan::{self, TryRecvError};
+///
+/// let (tx, rx) = chan::bounded::<u8>(1);
+/// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+/// drop(tx);
+/// assert_eq!(rx.try_recv(), Err(TryRecvError::Closed));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
     /// The channel holds nothing, but something may still come.
@@ -43,6 +88,14 @@ pub enum TryRecvError {
 
 impl<T> SendError<T> {
     /// Returns the value that was not sent.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(gmprt::chan::SendError(7).into_inner(), 7);
+    /// ```
     pub fn into_inner(self) -> T {
         self.0
     }
@@ -50,6 +103,14 @@ impl<T> SendError<T> {
 
 impl<T> TrySendError<T> {
     /// Returns the value that was not sent.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(gmprt::chan::TrySendError::Full(7).into_inner(), 7);
+    /// ```
     pub fn into_inner(self) -> T {
         match self {
             Self::Full(value) | Self::Closed(value) => value,
@@ -57,11 +118,29 @@ impl<T> TrySendError<T> {
     }
 
     /// Whether there was no room.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (tx, _rx) = gmprt::chan::bounded(0);
+    /// assert!(tx.try_send(7).unwrap_err().is_full()); // nobody waits to receive
+    /// ```
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full(_))
     }
 
     /// Whether the channel was closed.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (tx, _) = gmprt::chan::bounded(1);
+    /// assert!(tx.try_send(7).unwrap_err().is_closed());
+    /// ```
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed(_))
     }

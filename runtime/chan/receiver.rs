@@ -34,6 +34,18 @@ use std::task::{Context, Poll};
 /// that was polled keeps its place in line: a value may be handed to it, and waits there until it is
 /// polled again; until anything else is received through the same handle; or until that is dropped.
 ///
+/// # Examples
+///
+/// ```
+/// gmprt::run(async {
+///     let (tx, rx) = gmprt::chan::bounded(2);
+///     tx.send(1).await.unwrap();
+///     tx.send(2).await.unwrap();
+///     assert_eq!((rx.clone().recv().await, rx.recv().await), (Ok(1), Ok(2)));
+/// })
+/// .unwrap();
+/// ```
+///
 /// # Differences from Go
 ///
 /// A channel that nobody can receive from any more fails its senders, where in Go they wait for ever.

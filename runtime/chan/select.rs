@@ -47,6 +47,9 @@ pub use crate::sched::preempt::yields;
 /// An output that its pattern does not fit is dropped, and its branch is out. If all branches are out, `else` is
 /// taken; without it `default`; without both the task waits for ever.
 ///
+/// So `Ok(value) = rx.recv()` beside `ctx.done()` waits for the context alone once the channel is closed: who wants to know
+/// of that takes `received = rx.recv()` and matches it in the handler, or has an `else` and no branch that goes on waiting.
+///
 /// The task (G) blocks until one is ready, unless there is a `default`.
 ///
 /// Of several that are ready each is as likely to be taken as the others, in every poll. With `biased;` it is the
@@ -259,10 +262,7 @@ macro_rules! __select {
         $crate::__select! { @pattern $o $f $r $d $e [$($pattern)* $a] $($rest)* }
     };
     (@pattern $o:ident $f:tt $r:tt $d:tt $e:tt [$($pattern:tt)*]) => {
-        ::core::compile_error!(
-            "select!: an arm is `pattern = future => handler`, with `, if guard` before the arrow if wanted, \
-             or `default => handler`, or `else => handler`"
-        )
+        $crate::__select! { @no_arm }
     };
 
     // The rest of a branch: its future, its guard and its handler.
@@ -305,6 +305,15 @@ macro_rules! __select {
             @arm $o [$($free)*] [$($read)* ($id $index ($($p)*) [$future] [] ($h))] $d $e $($($rest)*)?
         }
     };
+
+    // What is read so far is no arm, or its pattern is none.
+    (@no_arm) => {
+        ::core::compile_error!(
+            "select!: an arm is `pattern = future => handler`, with `, if guard` before the arrow if wanted, \
+             or `default => handler`, or `else => handler`"
+        )
+    };
+    (@$at:ident $($rest:tt)*) => { $crate::__select! { @no_arm } };
 }
 
 /// The future of a branch, if it is to be waited for.

@@ -24,6 +24,20 @@ use std::mem;
 ///
 /// When the last sender and the last [`Permit`] are dropped the channel closes, and what is in it can
 /// still be received.
+///
+/// # Examples
+///
+/// ```
+/// gmprt::run(async {
+///     let (tx, rx) = gmprt::chan::bounded(0);
+///     let other = tx.clone();
+///     gmprt::spawn(async move { other.send(7).await });
+///     assert_eq!(rx.recv().await, Ok(7));
+///     drop(tx);
+///     assert!(rx.recv().await.is_err()); // the last sender has gone
+/// })
+/// .unwrap();
+/// ```
 #[doc(alias = "chan<-")]
 pub struct Sender<T> {
     shared: Arc<Shared<T>>,
@@ -32,6 +46,16 @@ pub struct Sender<T> {
 /// A free slot of a channel, kept for one value. Made by [`Sender::reserve`].
 ///
 /// Dropping it passes the slot on to whoever is next in line.
+///
+/// # Examples
+///
+/// ```
+/// let (tx, rx) = gmprt::chan::bounded(1);
+/// let permit = tx.try_reserve().unwrap();
+/// assert!(tx.try_send(1).unwrap_err().is_full());
+/// permit.send(2).unwrap();
+/// assert_eq!(rx.try_recv(), Ok(2));
+/// ```
 #[must_use = "a permit that is dropped gives its slot up"]
 pub struct Permit<T> {
     sender: Sender<T>,

@@ -70,6 +70,19 @@ pub fn after_func(ctx: &Context, f: impl FnOnce() + Send + 'static) -> StopFunc 
 }
 
 /// Keeps the function of [`after_func`] from being called. Dropping it does not.
+///
+/// # Examples
+///
+/// ```
+/// use gmprt::context;
+///
+/// gmprt::run(async {
+///     let stop = context::after_func(&context::background(), || unreachable!());
+///     let clone = stop.clone();
+///     assert!(stop.stop() && !clone.stop());
+/// })
+/// .unwrap();
+/// ```
 #[derive(Clone)]
 pub struct StopFunc {
     func: Arc<Func>,

@@ -47,6 +47,18 @@ pub fn with_cancel(ctx: &Context) -> (Context, CancelFunc) {
 /// The right to cancel a context. Its clones are the same right.
 ///
 /// Dropping it does nothing.
+///
+/// # Examples
+///
+/// ```
+/// use gmprt::context;
+///
+/// let (ctx, cancel) = context::with_cancel(&context::background());
+/// drop(cancel.clone());
+/// assert_eq!(ctx.err(), None);
+/// cancel.cancel();
+/// assert!(ctx.err().is_some());
+/// ```
 #[derive(Clone)]
 pub struct CancelFunc {
     pub(super) core: Arc<Core>,
@@ -76,6 +88,8 @@ impl CancelFunc {
 
     /// As [`cancel`](Self::cancel), and says why: [`Context::cause`] tells.
     ///
+    /// Blocks nothing.
+    ///
     /// # Examples
     ///
     /// ```
@@ -93,6 +107,8 @@ impl CancelFunc {
     }
 
     /// Returns a guard that cancels the context when it is dropped: Go's `defer cancel()`.
+    ///
+    /// Blocks nothing.
     ///
     /// # Examples
     ///
@@ -126,6 +142,8 @@ pub struct DropGuard {
 
 impl DropGuard {
     /// Gives the [`CancelFunc`] back, and cancels nothing.
+    ///
+    /// Blocks nothing.
     ///
     /// # Examples
     ///

@@ -98,6 +98,17 @@ enum Kind {
 }
 
 /// Why a context is done.
+///
+/// # Examples
+///
+/// ```
+/// use gmprt::context::{self, ContextError};
+/// use std::time::Instant;
+///
+/// let (ctx, _cancel) = context::with_deadline(&context::background(), Instant::now());
+/// assert_eq!(ctx.err(), Some(ContextError::DeadlineExceeded));
+/// assert_eq!(ctx.err().unwrap().to_string(), "context deadline exceeded");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContextError {
     /// It was cancelled.
@@ -233,6 +244,8 @@ impl Context {
     }
 
     /// When the context will be done at the latest, if it has a deadline.
+    ///
+    /// It never blocks.
     ///
     /// # Examples
     ///

@@ -294,6 +294,8 @@ impl AbortHandle {
     }
 
     /// The task's id.
+    ///
+    /// It never blocks.
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.member.id()

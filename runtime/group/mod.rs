@@ -2,6 +2,8 @@
 //!
 //! Go counterpart: `golang.org/x/sync/errgroup` (`errgroup.go`); tokio's `JoinSet` is the other half.
 //!
+//! Length: half of this file is documentation.
+//!
 //! G1. Each task of the group is in `live` or its result is in `ended` (member.rs), until it is given to the
 //!     caller or detached.
 //! G2. One join waits at a time: joins take `&mut self`. A join that is dropped has taken nothing.
@@ -261,6 +263,10 @@ impl<T: Outcome + Send + 'static> Group<T> {
     ///
     /// Cancel safe: a dropped call has taken nothing.
     ///
+    /// # Errors
+    ///
+    /// Each result is one by itself, as [`join_next`](Self::join_next) gives it.
+    ///
     /// # Examples
     ///
     /// ```
@@ -285,6 +291,21 @@ impl<T: Outcome + Send + 'static> Group<T> {
     }
 
     /// How many tasks the group has: that run, or whose result nobody has taken.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// gmprt::run(async {
+    ///     let mut group = gmprt::task::Group::new();
+    ///     group.spawn(async { 7 });
+    ///     assert_eq!(group.len(), 1);
+    ///     group.join_next().await;
+    ///     assert_eq!(group.len(), 0);
+    /// })
+    /// .unwrap();
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         let state = self.shared.locked();
@@ -292,6 +313,20 @@ impl<T: Outcome + Send + 'static> Group<T> {
     }
 
     /// Whether [`len`](Self::len) is 0.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// gmprt::run(async {
+    ///     let group = gmprt::task::Group::new();
+    ///     assert!(group.is_empty());
+    ///     group.spawn(async {});
+    ///     assert!(!group.is_empty()); // nobody has taken its result
+    /// })
+    /// .unwrap();
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -9,6 +9,23 @@ use crate::error::JoinError;
 use std::fmt;
 
 /// Why a group has no list of outputs: [`Group::wait`].
+///
+/// # Examples
+///
+/// ```
+/// use gmprt::task::{Group, GroupError};
+///
+/// gmprt::run(async {
+///     let mut group = Group::<Result<(), &str>>::new();
+///     group.spawn(async { panic!("no") });
+///     assert!(matches!(group.wait().await, Err(GroupError::Panicked(_))));
+///
+///     let mut group = Group::<Result<(), &str>>::new();
+///     group.spawn(std::future::pending()).abort();
+///     assert!(matches!(group.wait().await, Err(GroupError::Cancelled(_))));
+/// })
+/// .unwrap();
+/// ```
 #[derive(Debug)]
 pub enum GroupError<E> {
     /// A task returned this error, the first failure of the group.

@@ -199,6 +199,15 @@ impl Barrier {
 
 impl BarrierWaitResult {
     /// Whether this was the last to come: one in each generation is.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let alone = gmprt::sync::Barrier::new(1);
+    /// assert!(gmprt::run(async { alone.wait().await.is_leader() }).unwrap());
+    /// ```
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.0

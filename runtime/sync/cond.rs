@@ -96,6 +96,8 @@ pin_project! {
 impl Cond {
     /// Returns one that nobody waits for.
     ///
+    /// It never blocks.
+    ///
     /// # Examples
     ///
     /// ```
@@ -156,6 +158,8 @@ impl Cond {
     }
 
     /// As [`wait`](Self::wait), again and again while `condition` holds.
+    ///
+    /// Blocks the task (G). Each wait is at the end of the line. `condition` is called with the mutex locked.
     ///
     /// Cancel safe as [`wait`](Self::wait).
     ///

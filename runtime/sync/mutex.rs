@@ -2,6 +2,8 @@
 //!
 //! Go counterpart: `sync.Mutex` (`internal/sync/mutex.go`), with its starving mode.
 //!
+//! Length: half of this file is documentation.
+//!
 //! D1. `value` is reached by who has `raw`: through a guard, which has it from its making to its drop; or by `&mut`.
 //!
 //! ```text
@@ -105,6 +107,8 @@ pin_project! {
 impl<T> Mutex<T> {
     /// Returns an unlocked mutex.
     ///
+    /// It never blocks.
+    ///
     /// # Examples
     ///
     /// ```
@@ -125,6 +129,8 @@ impl<T> Mutex<T> {
     }
 
     /// Returns the value; nobody can have it locked.
+    ///
+    /// It never blocks.
     ///
     /// # Examples
     ///
@@ -258,6 +264,8 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     /// Lends the value to who has the mutex to itself; nothing needs to be locked.
+    ///
+    /// It never blocks.
     ///
     /// # Examples
     ///

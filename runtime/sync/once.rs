@@ -420,11 +420,33 @@ impl<T> Drop for Turn<'_, T> {
 
 impl<T> SetError<T> {
     /// Whether the cell has a value.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let cell = gmprt::sync::OnceCell::from(1);
+    /// assert!(cell.set(2).unwrap_err().is_already_init_err());
+    /// ```
     pub fn is_already_init_err(&self) -> bool {
         matches!(self, Self::AlreadyInitializedError(_))
     }
 
     /// Whether somebody is initialising the cell.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let cell = gmprt::sync::OnceCell::new();
+    /// gmprt::run(async {
+    ///     let init = async || assert!(cell.set(()).unwrap_err().is_initializing_err());
+    ///     cell.get_or_init(init).await;
+    /// })
+    /// .unwrap();
+    /// ```
     pub fn is_initializing_err(&self) -> bool {
         matches!(self, Self::InitializingError(_))
     }

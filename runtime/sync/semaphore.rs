@@ -108,6 +108,16 @@ pub struct Semaphore {
 }
 
 /// Permits of a [`Semaphore`], given back when dropped. Made by [`Semaphore::acquire`] and its like.
+///
+/// # Examples
+///
+/// ```
+/// let semaphore = gmprt::sync::Semaphore::new(1);
+/// let permit = semaphore.try_acquire().unwrap();
+/// assert_eq!(semaphore.available_permits(), 0);
+/// drop(permit);
+/// assert_eq!(semaphore.available_permits(), 1);
+/// ```
 #[must_use = "a permit that is dropped is given back"]
 pub struct SemaphorePermit<'a> {
     semaphore: &'a Semaphore,
@@ -164,10 +174,31 @@ pin_project! {
 }
 
 /// The semaphore was closed, so no permit was acquired.
+///
+/// # Examples
+///
+/// ```
+/// use gmprt::sync::{AcquireError, Semaphore};
+///
+/// let semaphore = Semaphore::new(1);
+/// semaphore.close();
+/// assert_eq!(gmprt::run(async { semaphore.acquire().await.err() }).unwrap(), Some(AcquireError));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcquireError;
 
 /// No permit could be acquired without waiting.
+///
+/// # Examples
+///
+/// ```
+/// use gmprt::sync::{Semaphore, TryAcquireError};
+///
+/// let semaphore = Semaphore::new(0);
+/// assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
+/// semaphore.close();
+/// assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::Closed);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryAcquireError {
     /// The semaphore was closed.
@@ -525,6 +556,8 @@ impl Semaphore {
 
     /// Whether [`close`](Self::close) was called.
     ///
+    /// It never blocks.
+    ///
     /// # Examples
     ///
     /// ```
@@ -809,12 +842,31 @@ impl<'a> SemaphorePermit<'a> {
     }
 
     /// The number of permits that this one stands for.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = gmprt::sync::Semaphore::new(3);
+    /// assert_eq!(semaphore.try_acquire_many(2).unwrap().num_permits(), 2);
+    /// ```
     #[must_use]
     pub fn num_permits(&self) -> usize {
         self.permits
     }
 
     /// The semaphore that they are of.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = gmprt::sync::Semaphore::new(3);
+    /// let permit = semaphore.try_acquire_many(2).unwrap();
+    /// assert_eq!(permit.semaphore().available_permits(), 1);
+    /// ```
     #[must_use]
     pub fn semaphore(&self) -> &'a Semaphore {
         self.semaphore
@@ -896,12 +948,31 @@ impl OwnedSemaphorePermit {
     }
 
     /// The number of permits that this one stands for.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = std::sync::Arc::new(gmprt::sync::Semaphore::new(3));
+    /// assert_eq!(semaphore.try_acquire_many_owned(2).unwrap().num_permits(), 2);
+    /// ```
     #[must_use]
     pub fn num_permits(&self) -> usize {
         self.permits
     }
 
     /// The semaphore that they are of.
+    ///
+    /// It never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = std::sync::Arc::new(gmprt::sync::Semaphore::new(3));
+    /// let permit = semaphore.try_acquire_many_owned(2).unwrap();
+    /// assert_eq!(permit.semaphore().available_permits(), 1);
+    /// ```
     #[must_use]
     pub fn semaphore(&self) -> &Arc<Semaphore> {
         &self.semaphore

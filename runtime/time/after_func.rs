@@ -76,6 +76,20 @@ pub fn after_func(d: Duration, f: impl FnOnce() + Send + 'static) -> Timer {
 }
 
 /// A call of [`after_func`] that may be stopped or put off. Dropping it does neither.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// gmprt::run(async {
+///     let (tx, rx) = gmprt::chan::bounded(1);
+///     let timer = gmprt::time::after_func(Duration::from_secs(3600), move || tx.try_send("called").unwrap());
+///     assert!(timer.reset(Duration::ZERO));
+///     assert_eq!(rx.recv().await, Ok("called"));
+/// })
+/// .unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Timer {
     func: Arc<Func>,

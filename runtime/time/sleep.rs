@@ -103,12 +103,37 @@ impl Sleep {
     }
 
     /// When it is over; `None` if no `Instant` is so late.
+    ///
+    /// Blocks nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gmprt::time::{sleep, sleep_until};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let t = Instant::now();
+    /// assert_eq!(sleep_until(t).deadline(), Some(t));
+    /// assert_eq!(sleep(Duration::MAX).deadline(), None);
+    /// ```
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
     /// Whether its time has come, polled or not.
+    ///
+    /// Blocks nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gmprt::time::sleep;
+    /// use std::time::Duration;
+    ///
+    /// assert!(sleep(Duration::ZERO).is_elapsed());
+    /// assert!(!sleep(Duration::MAX).is_elapsed());
+    /// ```
     #[must_use]
     pub fn is_elapsed(&self) -> bool {
         clock::now() >= self.when

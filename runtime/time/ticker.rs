@@ -68,6 +68,20 @@ pub fn interval(d: Duration) -> Ticker {
 /// which it was scheduled; the others that were missed are dropped, and the next one comes at the next multiple
 /// of the period.
 ///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// gmprt::run(async {
+///     let period = Duration::from_millis(1);
+///     let ticker = gmprt::time::interval(period);
+///     let first = ticker.tick().await;
+///     assert!(ticker.tick().await >= first + period);
+/// })
+/// .unwrap();
+/// ```
+///
 /// # Differences from Go
 ///
 /// A tick carries the time for which it was scheduled, Go's the time at which it was sent. It is taken when its task

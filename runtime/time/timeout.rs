@@ -65,6 +65,8 @@ pub fn timeout<F: Future>(d: Duration, future: F) -> Timeout<F> {
 ///
 /// As [`timeout`].
 ///
+/// Blocks, and is cancel safe, as [`timeout`].
+///
 /// # Errors
 ///
 /// As [`timeout`].
@@ -115,6 +117,16 @@ impl<F: Future> Future for Timeout<F> {
 }
 
 /// The deadline was over before the future was ready.
+///
+/// # Examples
+///
+/// ```
+/// use gmprt::time::timeout;
+/// use std::time::Duration;
+///
+/// let late = gmprt::run(timeout(Duration::ZERO, std::future::pending::<()>())).unwrap();
+/// assert_eq!(late.unwrap_err().to_string(), "the deadline has elapsed");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed(());
 
