@@ -486,9 +486,17 @@ fn a_joiner_that_waits_for_all_is_woken_once() {
         let mut all = Box::pin(group.join_all());
         assert!(all.as_mut().poll(&mut cx).is_pending());
         go.set();
-        until_in_task(|| woken.get() > 0).await;
-        let Poll::Ready(results) = all.as_mut().poll(&mut cx) else { panic!("it was woken") };
-        assert_eq!((results.len(), woken.get()), (50, 1));
+        // A poll whose P was taken is made to yield once, and woken for that.
+        let mut yields = 0;
+        let results = loop {
+            until_in_task(|| woken.get() > yields).await;
+            match all.as_mut().poll(&mut cx) {
+                Poll::Ready(results) => break results,
+                Poll::Pending => yields += 1,
+            }
+        };
+        assert!(yields == 0 || revoking(), "it was woken");
+        assert_eq!((results.len(), woken.get()), (50, 1 + yields));
     });
 }
 
@@ -606,6 +614,9 @@ fn a_joiner_whose_waker_panics_does_not_stop_the_failure() {
         fn wake(self: Arc<Self>) {
             panic!("bad waker");
         }
+    }
+    if revoking() {
+        return; // a poll that is made to yield wakes its waker itself
     }
     on_ps(|| async {
         let (mut group, ctx) = Group::<Result<(), ()>>::with_context(&context::background());
