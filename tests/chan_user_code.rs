@@ -488,6 +488,24 @@ fn a_value_stays_in_the_channel_if_the_waker_that_was_not_needed_panics_when_dro
     assert_eq!(rx.try_recv(), Ok(7));
 }
 
+/// The same for a slot: the poll clones its waker because the channel is full, then finds room, and drops the clone.
+#[test]
+fn a_slot_stays_free_if_the_waker_that_was_not_needed_panics_when_dropped() {
+    let (tx, rx) = bounded(1);
+    tx.try_send(7).unwrap();
+    let armed = Arc::new(AtomicUsize::new(1));
+    let drops = Arc::clone(&armed);
+    let waker = acting::waker(move |when| match when {
+        When::Clone => assert_eq!(rx.try_recv(), Ok(7)),
+        When::Drop if drops.swap(0, SeqCst) == 1 => panic!("a waker's panic"),
+        _ => {}
+    });
+    let mut reserve = Box::pin(tx.reserve());
+    assert_eq!(panics(|| poll_as(&mut reserve, &waker).is_ready()), "a waker's panic");
+    drop(reserve);
+    assert_eq!(tx.try_send(8), Ok(()), "nobody has a permit");
+}
+
 /// Two panics at once abort a process, so this one has its own.
 #[test]
 fn what_is_cancelled_by_a_panic_is_passed_on_although_the_next_waker_panics_too() {

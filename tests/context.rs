@@ -732,6 +732,27 @@ fn values_may_panic_or_reenter_when_they_are_dropped() {
     assert_eq!(drops.get(), 10);
 }
 
+/// A drop that panics while another one's panic is on its way would abort the process.
+#[test]
+fn of_causes_whose_drops_panic_each_is_dropped() {
+    let drops = Count::default();
+    let bomb = |text: &'static str| {
+        let drops = drops.clone();
+        Bomb(OnDrop(move || {
+            drops.add();
+            panic!("{text}");
+        }))
+    };
+    let (above, cancel_above) = context::with_cancel(&background());
+    let (below, cancel) = context::with_cancel(&above);
+    cancel.cancel_cause(bomb("below"));
+    cancel_above.cancel_cause(bomb("above"));
+    drop((below, above, cancel_above));
+    let payload = catch_unwind(AssertUnwindSafe(|| drop(cancel))).unwrap_err();
+    assert_eq!(payload.downcast_ref::<String>().unwrap(), "below", "the first one goes on");
+    assert_eq!(drops.get(), 2);
+}
+
 fn on_a_small_stack(f: impl FnOnce() + Send + 'static) {
     let thread = thread::Builder::new().stack_size(2 << 20).spawn(f).unwrap();
     thread.join().unwrap();
@@ -774,22 +795,33 @@ fn chains_of_any_depth_are_cancelled_and_dropped() {
 
 #[test]
 fn a_chain_of_calls_of_any_depth_moves_up() {
+    const DEPTH: usize = 100_000;
     let _watchdog = watch();
-    runtime(1).block_on(async {
-        let (root, cancel) = context::with_cancel(&background());
-        let calls = Count::default();
-        let mut ctx = root.clone();
-        for n in 0..10_000 {
-            ctx = context::with_cancel(&ctx).0;
-            if n % 100 == 0 {
+    for below_values in [false, true] {
+        runtime(1).block_on(async {
+            let (root, cancel) = context::with_cancel(&background());
+            let calls = Count::default();
+            let (mut ctx, mut last) = (root.clone(), cancel.clone());
+            for n in 0..DEPTH {
+                (ctx, last) = context::with_cancel(&ctx);
+                if below_values {
+                    ctx = context::with_value(&ctx, n);
+                }
                 let calls = calls.clone();
                 context::after_func(&ctx, move || calls.add());
             }
-        }
-        drop(ctx);
-        cancel.cancel();
-        common::until_in_task(|| calls.get() == 100).await;
-    });
+            // The cores go with the last context, or alone.
+            if below_values {
+                drop(last);
+                drop(ctx);
+            } else {
+                drop(ctx);
+                drop(last);
+            }
+            cancel.cancel();
+            common::until_in_task(|| calls.get() == DEPTH).await;
+        });
+    }
 }
 
 #[test]

@@ -607,6 +607,69 @@ fn outputs_and_futures_whose_drop_panics_or_reenters_harm_nobody() {
     });
 }
 
+/// Polls until it is ready, in the poll in progress: it may have to yield once.
+fn until_ready<F: Future + Unpin>(future: &mut F) {
+    while poll_once(future).is_pending() {}
+}
+
+/// An output that counts its drop, and panics.
+struct Bad(Count);
+
+impl Outcome for Bad {}
+
+impl Drop for Bad {
+    fn drop(&mut self) {
+        self.0.add();
+        panic!("on purpose");
+    }
+}
+
+#[test]
+fn a_group_that_drops_bad_outputs_drops_each_and_cancels_its_context() {
+    on_ps(|| async {
+        for way in 0..3 {
+            let (mut group, ctx) = Group::<Bad>::with_context(&context::background());
+            let drops = Count::default();
+            for _ in 0..3 {
+                let drops = drops.clone();
+                group.spawn(async { Bad(drops) });
+            }
+            until_in_task(|| format!("{group:?}").contains("ended: 3")).await;
+            let panicked = catch_unwind(AssertUnwindSafe(|| match way {
+                0 => drop(group),
+                1 => group.detach_all(),
+                _ => until_ready(&mut Box::pin(group.shutdown())),
+            }));
+            assert!(panicked.is_err());
+            assert_eq!(drops.get(), 3);
+            assert_eq!(ctx.err(), Some(ContextError::Canceled));
+        }
+    });
+}
+
+#[test]
+fn a_join_that_panics_in_a_waker_of_the_context_has_taken_nothing() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("bad waker");
+        }
+    }
+    let _watchdog = watch();
+    let rt = runtime(1);
+    let (mut group, ctx) = Group::with_context(&context::background());
+    rt.block_on(async {
+        group.spawn(async { 7 });
+        until_in_task(|| format!("{group:?}").contains("ended: 1")).await;
+    });
+    // Outside of the runtime, so that nothing has to yield.
+    let mut done = Box::pin(ctx.done());
+    let waker = Waker::from(Arc::new(Panics));
+    assert!(done.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    assert!(catch_unwind(AssertUnwindSafe(|| poll_once(&mut Box::pin(group.join_all())))).is_err());
+    assert_eq!(rt.block_on(group.join_next()).unwrap().unwrap(), 7);
+}
+
 #[test]
 fn a_joiner_whose_waker_panics_does_not_stop_the_failure() {
     struct Panics;

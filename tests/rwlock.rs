@@ -628,6 +628,29 @@ fn a_waker_whose_clone_panics_loses_no_turn() {
     assert!(is_free(&lock));
 }
 
+/// A waker whose clone is dropped because the lock was free after all, and panics: the lock is free again.
+#[test]
+fn a_waker_whose_needless_clone_panics_when_dropped_locks_nothing() {
+    let lock: &'static RwLock<()> = Box::leak(Box::new(RwLock::new(())));
+    for writes in [false, true] {
+        let held = Mutex::new(Some(ready(lock.write())));
+        let bad = hostile(move |what| match what {
+            "clone" => drop(held.lock().unwrap().take()),
+            what => assert!(what != "drop" || thread::panicking(), "a drop panics"),
+        });
+        let mut wait: Boxed<'_, ()> = match writes {
+            false => Box::pin(async { drop(lock.read().await) }),
+            true => Box::pin(async { drop(lock.write().await) }),
+        };
+        assert!(
+            catch_unwind(AssertUnwindSafe(|| wait.as_mut().poll(&mut Context::from_waker(&bad)))).is_err()
+        );
+        std::mem::forget(bad);
+        drop(wait);
+        assert!(is_free(lock));
+    }
+}
+
 #[test]
 fn a_value_whose_drop_panics_is_dropped_once() {
     let drops = Count::default();

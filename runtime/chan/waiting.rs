@@ -433,7 +433,12 @@ impl<T> Future for ReserveFuture<'_, T> {
             Phase::Idle => {
                 let seen = shared.snapshot();
                 let spare = (seen.send_waits() && !seen.is_closed()).then(|| cx.waker().clone());
-                let attempt = shared.attempt(cx, spare, drop, |state, spare, _| {
+                let undo = |granted| {
+                    if granted {
+                        shared.cancel_permit();
+                    }
+                };
+                let attempt = shared.attempt(cx, spare, undo, |state, spare, _| {
                     if state.is_closed() {
                         return Attempt::Done(false);
                     }

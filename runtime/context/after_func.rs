@@ -34,7 +34,8 @@ use std::sync::{Arc, MutexGuard, Weak};
 /// are called in no order that a program could rely on.
 ///
 /// Dropping the [`StopFunc`] does not stop it. If the runtime ends before, or if nobody is left who could cancel
-/// `ctx`, `f` is dropped. If `f` panics, that is the panic of a task that nobody holds a handle of.
+/// `ctx`, `f` is dropped; so an `f` that has a clone of `ctx`, or of its cancel function, keeps both of them and itself
+/// until it is called or stopped. If `f` panics, that is the panic of a task that nobody holds a handle of.
 ///
 /// # Panics
 ///

@@ -69,7 +69,8 @@ impl CancelFunc {
     ///
     /// Blocks nothing. Does nothing if the context is done already: the first cancel wins.
     ///
-    /// Those who wait are woken in the order in which they began to, first the context's own.
+    /// Those who wait are woken, a context's own before those of the contexts below it; in which order,
+    /// [`Context::done`] says.
     ///
     /// # Examples
     ///

@@ -282,23 +282,28 @@ impl Context {
 }
 
 impl Node {
-    /// Drops what is the node's own, and returns what is above it.
-    fn strip(&mut self, first: &mut FirstPanic) -> Context {
+    /// Drops what is the node's own, and returns what is above it. `lowest` keeps the lowest core of the chain, and with
+    /// it those above it, until all their nodes are gone: so they go together, and what is to be called moves once.
+    fn strip(&mut self, lowest: &mut Option<Arc<Core>>, first: &mut FirstPanic) -> Context {
         let (kind, core) = (std::mem::replace(&mut self.kind, Kind::Cancel), self.core.take());
         first.note(|| drop(kind));
-        first.note(|| drop(core));
+        if lowest.is_none() || core.is_none() {
+            let chain = std::mem::replace(lowest, core);
+            first.note(|| drop(chain));
+        }
         std::mem::replace(&mut self.above, background())
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let mut first = FirstPanic::default();
-        let mut above = self.strip(&mut first);
+        let (mut first, mut lowest) = (FirstPanic::default(), None);
+        let mut above = self.strip(&mut lowest, &mut first);
         // C3: those of which this was the last below, one by one.
         while let Some(mut node) = above.node.take().and_then(Arc::into_inner) {
-            above = node.strip(&mut first);
+            above = node.strip(&mut lowest, &mut first);
         }
+        first.note(|| drop(lowest));
         first.resume();
     }
 }

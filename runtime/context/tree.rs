@@ -250,8 +250,9 @@ impl Core {
         self.queue.with(|state, _| (mem::take(&mut state.children), state.timer.take()))
     }
 
-    /// Nobody can cancel it any more, nor see it: leaves the core above, which takes over what was to be called.
-    fn retire(&mut self, first: &mut FirstPanic) -> Option<Arc<Self>> {
+    /// Nobody can cancel it any more, nor see it: leaves the core above. What was to be called is left in `calls`; if
+    /// it has ended, they are called.
+    fn retire(&mut self, calls: &mut Vec<Arc<dyn Call>>, first: &mut FirstPanic) -> Option<Arc<Self>> {
         let (children, timer) = self.clear();
         if let Some(timer) = timer {
             first.note(|| timer.disarm());
@@ -260,12 +261,16 @@ impl Core {
         if let Some(Up { parent, number }) = &up {
             parent.unhook(*number);
         }
-        for child in children.into_values() {
-            match (child, &up) {
-                (Child::Call(call), Some(up)) => first.note(|| up.parent.adopt(call)),
-                (Child::Call(call), None) => first.note(|| drop(call)),
-                (Child::Core(_), _) => unreachable!("K3: a core below holds this one"),
+        calls.extend(children.into_values().map(|child| match child {
+            Child::Call(call) => call,
+            Child::Core(_) => unreachable!("K3: a core below holds this one"),
+        }));
+        if let Some(ended) = self.ended.take() {
+            for call in calls.drain(..) {
+                first.note(|| call.fire());
+                first.note(|| drop(call));
             }
+            first.note(|| drop(ended)); // here, for its drop may panic too
         }
         up.map(|up| up.parent)
     }
@@ -273,12 +278,22 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        let mut first = FirstPanic::default();
-        let mut above = self.retire(&mut first);
-        // K6: those of which this was the last child, one by one.
-        while let Some(mut core) = above.take().and_then(Arc::into_inner) {
-            above = core.retire(&mut first);
-            first.note(|| drop(core)); // it has nothing above it any more
+        let (mut first, mut calls) = (FirstPanic::default(), Vec::new());
+        let mut above = self.retire(&mut calls, &mut first);
+        // K6: those of which this was the last child, one by one. The first that stays takes over what was to be called.
+        while let Some(parent) = above.take() {
+            let last = Arc::try_unwrap(parent).or_else(|parent| {
+                for call in calls.drain(..) {
+                    first.note(|| parent.adopt(call));
+                }
+                Arc::into_inner(parent).ok_or(())
+            });
+            if let Ok(mut core) = last {
+                above = core.retire(&mut calls, &mut first);
+            }
+        }
+        for call in calls {
+            first.note(|| drop(call));
         }
         first.resume();
     }

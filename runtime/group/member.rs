@@ -81,7 +81,8 @@ struct Slot<T> {
 
 /// Aborts one task of a [`Group`](super::Group); its result remains the group's.
 ///
-/// Dropping it does nothing.
+/// Dropping it does nothing. It is of no use any more once the task was
+/// [detached](super::Group::detach_all) from the group.
 ///
 /// # Examples
 ///
@@ -128,6 +129,15 @@ impl<T> Shared<T> {
             Some(words) => cancel.cancel_cause(words),
             None => cancel.cancel(),
         }
+    }
+
+    /// Lets the tasks run on without the group, and drops the results that nobody has taken.
+    pub(super) fn let_go(&self) -> FirstPanic {
+        let mut state = self.locked();
+        let (live, ended) = (mem::take(&mut state.live), mem::take(&mut state.ended));
+        drop(state);
+        live.into_values().for_each(|member| member.detach());
+        FirstPanic::default().drop_each(ended)
     }
 
     /// Who has not ended yet.

@@ -29,6 +29,7 @@ use crate::context::{Context, with_cancel};
 use crate::error::JoinError;
 use crate::sched::permits::{Permit, Permits, Ticket};
 use crate::sched::spawn;
+use crate::sync::wake_batch::FirstPanic;
 use joining::Joining;
 use member::Shared;
 use std::fmt;
@@ -285,9 +286,8 @@ impl<T: Outcome + Send + 'static> Group<T> {
 
     async fn take_all(&mut self) -> impl IntoIterator<Item = (u64, Result<T, JoinError>)> + use<T> {
         Joining { shared: &self.shared, for_all: true }.await;
-        let ended = mem::take(&mut self.shared.locked().ended);
-        self.shared.cancel_context();
-        ended
+        self.shared.cancel_context(); // first: it wakes foreign wakers, and if one panics the results remain
+        mem::take(&mut self.shared.locked().ended)
     }
 
     /// How many tasks the group has: that run, or whose result nobody has taken.
@@ -370,7 +370,7 @@ impl<T: Outcome + Send + 'static> Group<T> {
     /// ```
     pub async fn shutdown(&mut self) {
         self.abort_all();
-        drop(self.take_all().await);
+        FirstPanic::default().drop_each(self.take_all().await).resume();
     }
 
     /// Lets all tasks run on without the group, which is empty afterwards. Results that nobody has taken are dropped.
@@ -389,11 +389,7 @@ impl<T: Outcome + Send + 'static> Group<T> {
     /// .unwrap();
     /// ```
     pub fn detach_all(&mut self) {
-        let mut state = self.shared.locked();
-        let (live, ended) = (mem::take(&mut state.live), mem::take(&mut state.ended));
-        drop(state);
-        live.into_values().for_each(|member| member.detach());
-        drop(ended);
+        self.shared.let_go().resume();
     }
 }
 
@@ -409,9 +405,11 @@ fn take_turn(limit: &Arc<Permits>) -> Result<Permit, Ticket> {
 /// Aborts what is left.
 impl<T: Outcome + Send + 'static> Drop for Group<T> {
     fn drop(&mut self) {
-        self.abort_all();
-        self.detach_all();
-        self.shared.cancel_context();
+        let mut first = FirstPanic::default();
+        first.note(|| self.abort_all());
+        first.note(|| self.detach_all());
+        first.note(|| self.shared.cancel_context());
+        first.resume();
     }
 }
 

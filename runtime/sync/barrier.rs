@@ -85,6 +85,20 @@ struct Shared {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BarrierWaitResult(bool);
 
+/// The duty of the one who ended a generation: to release the others (A3).
+struct Ending<'b> {
+    barrier: &'b Barrier,
+    ended: Option<u64>,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if let Some(generation) = self.ended {
+            self.barrier.release(generation);
+        }
+    }
+}
+
 pin_project! {
     /// A wait, which is counted while it is queued.
     struct Waiting<'b> {
@@ -153,7 +167,8 @@ impl Barrier {
     pub async fn wait(&self) -> BarrierWaitResult {
         poll_fn(|cx| if must_yield(cx) { Poll::Pending } else { Poll::Ready(()) }).await;
         let mut waiting = pin!(Waiting { waiter: Waiter::new(&self.queue, 0) });
-        let mut ended = None;
+        // Released also if the waker's clone, which the last to come does not need, panics when dropped.
+        let mut ending = Ending { barrier: self, ended: None };
         poll_fn(|cx| {
             let enter = |shared: &mut Shared, _: Waiters<'_, u64>, mine: &mut u64| {
                 *mine = shared.generation;
@@ -163,16 +178,13 @@ impl Barrier {
                 }
                 shared.arrived = 0;
                 shared.generation += 1;
-                ended = Some(*mine);
+                ending.ended = Some(*mine);
                 Enter::Pass
             };
             waiting.as_mut().project().waiter.poll(cx, enter).map(|_| ())
         })
         .await;
-        if let Some(generation) = ended {
-            self.release(generation);
-        }
-        BarrierWaitResult(ended.is_some())
+        BarrierWaitResult(ending.ended.is_some()) // and here it is released
     }
 
     /// Releases those in line who came in `generation` or before (A3).

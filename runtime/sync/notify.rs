@@ -338,7 +338,7 @@ impl Notify {
         if self.state.fetch_update(release, Relaxed, turn).is_ok() {
             return; // nobody is in line
         }
-        let mut batch = WakeBatch::new();
+        let mut batch = WakeBatch::<BATCH>::new();
         let done = self.queue.with(|(), mut waiting| {
             // Ordering: Release; as above, for one that is not in line. N1: under the lock.
             self.state.fetch_add(ROUND, Release);
@@ -349,9 +349,10 @@ impl Notify {
 
     /// The present round.
     fn round(&self) -> usize {
-        // Ordering: Relaxed; one that is made needs only a round no older than what it knows of. One in line, which finds
-        // here that its round is over, takes the lock under which that was ended (N1) before it says so.
-        round(self.state.load(Relaxed))
+        // Ordering: Acquire; pairs with the Release in `notify_waiters`: one that is made in the new round is not told by that
+        // call, so its maker must see what came before it. One in line, which finds here that its round is over, takes
+        // the lock under which that was ended (N1) before it says so.
+        round(self.state.load(or_relaxed(Acquire, "Notify::round")))
     }
 
     fn notify(&self, by: By) {
@@ -366,14 +367,19 @@ impl Notify {
 
     #[cold]
     fn notify_slow(&self, by: By) {
-        let mut batch = WakeBatch::new();
+        let mut batch = WakeBatch::<1>::new(); // most often nobody of a past round is left
         let done = self.queue.with(|(), mut waiting| self.settle(Some(by), &mut waiting, &mut batch));
         self.wake(Some(by), done, batch);
     }
 
     /// Settles the waiters of past rounds (N4), then one as `by` says, or stores it. Under the lock. Returns whether all
     /// of this is done: if not, the batch is full.
-    fn settle(&self, by: Option<By>, waiting: &mut Waiters<'_, Place>, batch: &mut WakeBatch<BATCH>) -> bool {
+    fn settle<const N: usize>(
+        &self,
+        by: Option<By>,
+        waiting: &mut Waiters<'_, Place>,
+        batch: &mut WakeBatch<N>,
+    ) -> bool {
         // Ordering: Relaxed; if anybody is in line, the round was turned under the lock, which is ours now (N1).
         let now = round(self.state.load(Relaxed));
         while !batch.is_full() {
@@ -417,15 +423,26 @@ impl Notify {
     }
 
     /// Wakes those who were settled, and goes on until all is done. No lock is held.
-    fn wake(&self, by: Option<By>, mut done: bool, mut batch: WakeBatch<BATCH>) {
+    #[inline]
+    fn wake<const N: usize>(&self, by: Option<By>, done: bool, batch: WakeBatch<N>) {
+        if done {
+            batch.wake_all();
+        } else {
+            self.wake_more(by, batch);
+        }
+    }
+
+    #[cold]
+    fn wake_more<const N: usize>(&self, by: Option<By>, batch: WakeBatch<N>) {
         let mut first = FirstPanic::default();
+        batch.wake_into(&mut first);
         loop {
+            let mut batch = WakeBatch::<BATCH>::new();
+            let done = self.queue.with(|(), mut waiting| self.settle(by, &mut waiting, &mut batch));
             batch.wake_into(&mut first);
             if done {
                 break;
             }
-            batch = WakeBatch::new();
-            done = self.queue.with(|(), mut waiting| self.settle(by, &mut waiting, &mut batch));
         }
         first.resume();
     }

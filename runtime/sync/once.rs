@@ -340,17 +340,22 @@ impl<T> OnceCell<T> {
     /// Waits for the turn; `None` if there is a value.
     async fn turn(&self) -> Option<Turn<'_, T>> {
         let mut waiting = pin!(Waiting { waiter: Waiter::new(&self.queue, ()) });
-        let mut ready = false;
+        // Made where it is got: it is passed on if the waker's clone, which was not needed, panics when dropped.
+        let mut turn = None;
+        let mut passed = false;
         let outcome = poll_fn(|cx| {
             let enter = |busy: &mut bool, _: Waiters<'_, ()>, (): &mut ()| {
-                ready = self.initialized();
-                if !ready && std::mem::replace(busy, true) { Enter::AtBack } else { Enter::Pass }
+                passed = self.initialized() || !std::mem::replace(busy, true);
+                if passed && !self.initialized() {
+                    turn = Some(Turn(self));
+                }
+                if passed { Enter::Pass } else { Enter::AtBack }
             };
             waiting.as_mut().project().waiter.poll(cx, enter)
         })
         .await;
         // Not `then_some`: a `Turn` that is made and not had would be passed on.
-        (!ready && outcome == Outcome::Served).then(|| Turn(self))
+        turn.or_else(|| (!passed && outcome == Outcome::Served).then(|| Turn(self)))
     }
 
     /// Takes the value out of a cell that is given up.

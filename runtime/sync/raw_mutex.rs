@@ -171,11 +171,17 @@ impl RawMutex {
                 Left::WakeNext
             }
         }) else {
-            if waiter.reset(|wait| wait.got == Got::Call) {
-                // It panicked on its way: its waker's clone did.
-                // Ordering: Relaxed; as above.
-                self.state.fetch_and(!WOKEN, Relaxed);
-                self.wake_one();
+            // If it got something it panicked on its way.
+            match waiter.reset(|wait| wait.got) {
+                // Its waker's clone did.
+                Got::Call => {
+                    // Ordering: Relaxed; as above.
+                    self.state.fetch_and(!WOKEN, Relaxed);
+                    self.wake_one();
+                }
+                // The drop of that clone did, which was not needed.
+                Got::Lock => self.unlock(),
+                Got::Nothing | Got::HandedLock => {}
             }
             return;
         };

@@ -544,7 +544,7 @@ impl Semaphore {
     /// assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::Closed);
     /// ```
     pub fn close(&self) {
-        let mut batch = WakeBatch::new();
+        let mut batch = WakeBatch::<1>::new();
         let rest = self.queue.with(|(), mut waiting| {
             // Ordering: Release; pairs with the Acquire loads of `take` and `is_closed`: who finds it closed sees what
             // came before. Under the lock, so that S1 holds.
@@ -616,14 +616,19 @@ impl Semaphore {
 
     #[cold]
     fn release_slow(&self, n: usize) {
-        let mut batch = WakeBatch::new();
+        let mut batch = WakeBatch::<1>::new();
         let rest = self.queue.with(|(), mut waiting| self.settle(n, &mut waiting, &mut batch));
         self.wake(rest, batch);
     }
 
     /// Adds `n` permits and looks at the line from its head: takes off those who can be served, or all if the
     /// semaphore is closed, until the batch is full. Under the lock.
-    fn settle(&self, n: usize, waiting: &mut Waiters<'_, u32>, batch: &mut WakeBatch<BATCH>) -> Rest {
+    fn settle<const N: usize>(
+        &self,
+        n: usize,
+        waiting: &mut Waiters<'_, u32>,
+        batch: &mut WakeBatch<N>,
+    ) -> Rest {
         // Ordering: AcqRel; Release as in `release`. Acquire pairs with that too: we collect for those who are served
         // here what former holders did; the list hands it on. Relaxed on failure: nothing is done.
         let both = or_relaxed(AcqRel, "Semaphore::settle");
@@ -633,8 +638,7 @@ impl Semaphore {
         let given = free(before) + n;
         let mut left = given;
         let closed = before & CLOSED != 0;
-        let mut more = true;
-        while more && !batch.is_full() {
+        while !batch.is_full() {
             let waker = waiting.pop_front_if(|&mut need| {
                 if closed {
                     return Some(Outcome::Closed);
@@ -642,8 +646,10 @@ impl Semaphore {
                 left = left.checked_sub(need as usize)?;
                 Some(Outcome::Served)
             });
-            more = waker.map(|waker| batch.push(waker)).is_some();
+            let Some(waker) = waker else { break };
+            batch.push(waker);
         }
+        let more = batch.is_full() && waiting.front(|&need| closed || need as usize <= left) == Some(true);
         let done = if waiting.is_empty() { before & WAITERS } else { 0 };
         let taken = ((given - left) << SHIFT) + done;
         if taken > 0 {
@@ -651,19 +657,29 @@ impl Semaphore {
             // nothing, and as a read-modify-write it carries earlier releases on (S5).
             self.state.fetch_sub(taken, Relaxed);
         }
-        if more && !waiting.is_empty() { Rest::More } else { Rest::Nothing }
+        if more { Rest::More } else { Rest::Nothing }
     }
 
-    /// Wakes those who were taken off the line, and goes on with it until nothing is left to do. No lock is held.
-    fn wake(&self, mut rest: Rest, mut batch: WakeBatch<BATCH>) {
+    /// Wakes the first that was taken off the line, and goes on with it until nothing is left to do. No lock is held.
+    ///
+    /// Most often that one is all: a batch of one costs neither the setting up of a larger one nor a `catch_unwind`.
+    #[inline]
+    fn wake(&self, rest: Rest, batch: WakeBatch<1>) {
+        if rest == Rest::Nothing {
+            batch.wake_all();
+        } else {
+            self.wake_more(rest, batch);
+        }
+    }
+
+    #[cold]
+    fn wake_more(&self, mut rest: Rest, batch: WakeBatch<1>) {
         let mut first = FirstPanic::default();
-        loop {
-            batch.wake_into(&mut first);
-            if rest != Rest::More {
-                break;
-            }
-            batch = WakeBatch::new();
+        batch.wake_into(&mut first);
+        while rest == Rest::More {
+            let mut batch = WakeBatch::<BATCH>::new();
             rest = self.queue.with(|(), mut waiting| self.settle(0, &mut waiting, &mut batch));
+            batch.wake_into(&mut first);
         }
         first.resume();
         if rest == Rest::TooMany {
@@ -721,7 +737,7 @@ impl Semaphore {
 
     #[cold]
     fn leave(&self, waiter: Pin<&mut Waiter<'_, (), u32>>) {
-        let mut batch = WakeBatch::new();
+        let mut batch = WakeBatch::<1>::new();
         let left = waiter.leave(|(), mut waiting, need, was| {
             let back = if was == Phase::Settled(Outcome::Served) { *need as usize } else { 0 };
             self.settle(back, &mut waiting, &mut batch)

@@ -101,6 +101,13 @@ impl FirstPanic {
         }
     }
 
+    /// Drops all of them, and keeps the first panic.
+    #[cfg(not(gmprt_loom))]
+    pub(crate) fn drop_each<T>(mut self, values: impl IntoIterator<Item = T>) -> Self {
+        values.into_iter().for_each(|value| self.note(|| drop(value)));
+        self
+    }
+
     /// Goes on with the panic, if there was one. In a destructor that runs because of another
     /// panic it says nothing: to panic twice would abort the process.
     pub(crate) fn resume(self) {

@@ -67,7 +67,8 @@ pub(crate) mod cell {
 /// pauses or 5 to 15 µs: meanwhile one thread has the lock, and what it guards, in its cache, and goes through it many times. With
 /// turns that grow from 1 to 64 pauses four threads hold each other up: 64 tasks that send and 64 that receive took 65 ns a
 /// message instead of 40, the pipeline of the showcase 25 % more time. After three such turns the kernel may have stopped the
-/// holder, so the core is given up, and in the end the thread sleeps, which costs it some 60 µs.
+/// holder, so the thread sleeps for a moment, some 60 µs with the timer's slack. (Not `sched_yield`: on Linux 6.18 that
+/// cost 2 ms for each rival on the core.)
 #[cold]
 pub(crate) fn spin(turn: u32) {
     #[cfg(gmprt_loom)]
@@ -79,7 +80,6 @@ pub(crate) fn spin(turn: u32) {
     match turn {
         0..2 => (0..=turn).for_each(|_| std::hint::spin_loop()),
         2..5 => (0..200 + (random() & 255)).for_each(|_| std::hint::spin_loop()),
-        5..70 => std::thread::yield_now(),
         _ => std::thread::sleep(std::time::Duration::from_micros(1)),
     }
 }

@@ -132,6 +132,32 @@ fn a_call_to_all_reaches_one_that_was_made_before_polled_or_not() {
     told(true);
 }
 
+/// One is made, and waits unless it sees the news: either it sees them, or the call to all came after it was made.
+fn told_or_called() {
+    model(|| {
+        let notify = Arc::new(Notify::new());
+        let news = Arc::new(LoomUsize::new(0));
+        let (other, seen) = (Arc::clone(&notify), Arc::clone(&news));
+        let thread = thread::spawn(move || {
+            let mut notified = Polled::new(other.notified_owned());
+            (seen.load(Relaxed) == 0).then(|| {
+                let _ = notified.poll();
+                notified
+            })
+        });
+        news.store(7, Relaxed);
+        notify.notify_waiters();
+        if let Some(mut notified) = thread.join().unwrap() {
+            assert!(notified.poll().is_ready(), "it saw no news, and is not told");
+        }
+    });
+}
+
+#[test]
+fn who_is_made_in_the_new_round_sees_what_came_before_it() {
+    told_or_called();
+}
+
 /// As `told`, with nobody in line: only the word can bring the news.
 fn told_by_the_word(all: bool) {
     model(move || {
@@ -179,6 +205,11 @@ fn told_twice() {
 #[test]
 fn who_takes_two_notifications_in_one_sees_what_came_before_each() {
     told_twice();
+}
+
+#[test]
+fn canary_one_that_is_made_needs_the_acquire_of_its_round() {
+    weaken::without("Notify::round", told_or_called);
 }
 
 #[test]

@@ -316,6 +316,30 @@ fn a_downgrade_lets_readers_in_and_no_writer() {
     });
 }
 
+/// The last reader is still on its way to the writers' line when the writer in it has left, and another has the lock.
+#[test]
+fn a_last_reader_that_comes_late_lets_nobody_in_beside_a_writer() {
+    model(|| {
+        let lock = lock();
+        assert!(lock.raw.try_read());
+        let writer = Polled::parked(lock.write());
+        let other = Arc::clone(&lock);
+        let thread = thread::spawn(move || other.raw.unlock_read());
+        drop(writer);
+        if let Some(mut held) = lock.try_write() {
+            let mut reader = Polled::parked(lock.read());
+            thread.join().unwrap();
+            assert!(reader.poll().is_pending(), "a reader beside a writer");
+            held.add();
+            drop(held);
+            assert_eq!(reader.ends().get(), 1);
+        } else {
+            thread.join().unwrap();
+        }
+        assert!(lock.raw.is_free());
+    });
+}
+
 #[test]
 fn canary_try_write_needs_its_acquire() {
     weaken::without("Raw::try_write", a_reader_and_a_writer);

@@ -88,6 +88,8 @@ pin_project! {
     /// A wait to read.
     pub(super) struct Reading<'l> {
         raw: &'l Raw,
+        // It has the lock, and its caller does not know: the waker's clone, which it did not need, may panic when dropped.
+        got: bool,
         #[pin]
         waiter: Waiter<'l, (), ()>,
     }
@@ -103,7 +105,7 @@ pin_project! {
                 }
                 was
             });
-            if let Some((Phase::Settled(_), _)) = &left {
+            if *this.got || matches!(left, Some((Phase::Settled(_), _))) {
                 raw.unlock_read();
             }
             drop(left);
@@ -123,10 +125,10 @@ pin_project! {
 
     impl PinnedDrop for Writing<'_> {
         fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
+            let mut this = this.project();
             let raw = *this.raw;
             let mut wakers = Wakers::new();
-            let left = this.waiter.leave(|line, waiting, claim, was| {
+            let left = this.waiter.as_mut().leave(|line, waiting, claim, was| {
                 if was == Phase::Queued {
                     raw.advance(line, waiting, &mut wakers);
                 } else if !claim.granted {
@@ -142,7 +144,12 @@ pin_project! {
                 });
             }
             wakers.wake();
-            if let Some((true, _)) = &left {
+            let granted = match &left {
+                Some((granted, _)) => *granted,
+                // As `Reading::got`.
+                None => this.waiter.reset(|claim| claim.granted),
+            };
+            if granted {
                 raw.unlock_write();
             }
             drop(left);
@@ -154,7 +161,15 @@ impl Reading<'_> {
     pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         let raw = *this.raw;
-        this.waiter.poll(cx, |(), _, ()| raw.enter_read()).map(|_| ())
+        let got = this.got;
+        let enter = |(): &mut (), _: Waiters<'_, ()>, (): &mut ()| {
+            let enter = raw.enter_read();
+            *got = enter == Enter::Pass;
+            enter
+        };
+        let polled = this.waiter.poll(cx, enter).map(|_| ());
+        *got = false;
+        polled
     }
 }
 
@@ -167,7 +182,7 @@ impl Writing<'_> {
                 raw.enter_write(line, &waiting, claim, std::mem::take(this.elected))
             };
             ready!(this.waiter.as_mut().poll(cx, enter));
-            if this.waiter.as_mut().reset(|claim| claim.granted) {
+            if this.waiter.as_mut().reset(|claim| std::mem::take(&mut claim.granted)) {
                 return Poll::Ready(());
             }
             *this.elected = true;
@@ -190,7 +205,7 @@ impl Raw {
 
     /// A wait for one whom [`try_read`](Self::try_read) refused.
     pub(super) fn reading(&self) -> Reading<'_> {
-        Reading { raw: self, waiter: Waiter::new(&self.readers, ()) }
+        Reading { raw: self, got: false, waiter: Waiter::new(&self.readers, ()) }
     }
 
     /// A wait for one whom [`try_write`](Self::try_write) refused.
@@ -340,6 +355,11 @@ impl Raw {
             line.starving = false;
             // Ordering: Acquire; for the readers that are let in, who see what the last writer wrote through us.
             let state = self.state.load(Acquire);
+            if state & WRITERS_WAIT == 0 {
+                // Who took the flag away has done it all. Without it a writer may lock at any time (K4): readers that are let
+                // in here would be beside it. Who is in line by now waits for it, and is let in by its unlock (K3).
+                return;
+            }
             if state & HELD != 0 {
                 // Ordering: Relaxed; K2: the lock orders the changes of this flag. HELD stays (K4), and so K3 holds.
                 self.state.fetch_and(!WRITERS_WAIT, Relaxed);
