@@ -9,17 +9,20 @@
 #![cfg(not(gmprt_loom))] // loom's types work only inside its models
 
 mod common;
+#[path = "common/hostile.rs"]
+mod hostile;
 
 use common::{Count, OnDrop, Rng, pend_once, revoking, runtime, sized, watch};
 use gmprt::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, WaitGroup};
 use gmprt::yield_now;
+use hostile::hostile;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::Poll::{self, Pending, Ready};
-use std::task::{Context, RawWaker, RawWakerVTable, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 
 // ---- A future that is polled by hand ----
@@ -516,28 +519,6 @@ fn a_writer_that_was_overtaken_and_has_waited_for_a_millisecond_is_not_overtaken
 }
 
 // ---- Hostile wakers and values ----
-
-/// A waker of which each operation calls `f` with its name.
-#[expect(unsafe_code, reason = "only a `RawWaker` sees when it is cloned and dropped")]
-fn hostile(f: impl Fn(&'static str) + Send + Sync + 'static) -> Waker {
-    type F = Box<dyn Fn(&'static str) + Send + Sync>;
-    static VTABLE: RawWakerVTable = RawWakerVTable::new(
-        |data| {
-            // SAFETY: `data` is the leaked box below.
-            unsafe { (*data.cast::<F>())("clone") };
-            RawWaker::new(data, &VTABLE)
-        },
-        // SAFETY: as above.
-        |data| unsafe { (*data.cast::<F>())("wake") },
-        // SAFETY: as above.
-        |data| unsafe { (*data.cast::<F>())("wake") },
-        // SAFETY: as above.
-        |data| unsafe { (*data.cast::<F>())("drop") },
-    );
-    let f: &'static F = Box::leak(Box::new(Box::new(f) as F));
-    // SAFETY: the functions read a box that is never freed.
-    unsafe { Waker::from_raw(RawWaker::new(std::ptr::from_ref(f).cast(), &VTABLE)) }
-}
 
 #[test]
 fn wakers_may_use_the_lock_when_they_are_cloned_woken_and_dropped() {
