@@ -14,61 +14,11 @@
 
 use super::shared::Shared;
 use super::{Permit, RecvError, Sender, bounded};
+use crate::models::frame::{Polled, model};
 use crate::sys::primitive::{AtomicOrdering, AtomicUsize as LoomUsize, weaken};
 use loom::thread;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::Poll::{self, Pending, Ready};
-use std::task::{Context, Wake, Waker};
-
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Relaxed);
-    }
-}
-
-/// A future and how often it was woken.
-struct Polled<F> {
-    future: Pin<Box<F>>,
-    woken: Arc<Count>,
-}
-
-impl<F: Future> Polled<F> {
-    fn new(future: F) -> Self {
-        Self { future: Box::pin(future), woken: Arc::default() }
-    }
-
-    fn poll(&mut self) -> Poll<F::Output> {
-        let waker = Waker::from(Arc::clone(&self.woken));
-        self.future.as_mut().poll(&mut Context::from_waker(&waker))
-    }
-
-    fn parked(future: F) -> Self {
-        let mut polled = Self::new(future);
-        assert!(polled.poll().is_pending());
-        polled
-    }
-
-    fn woken(&self) -> usize {
-        self.woken.0.load(Relaxed)
-    }
-}
-
-fn model(f: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    let runs = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&runs);
-    builder.check(move || {
-        counted.fetch_add(1, Relaxed);
-        f();
-    });
-    assert!(runs.load(Relaxed) > 1, "loom saw only one interleaving");
-}
+use std::task::Poll::{Pending, Ready};
 
 fn hand_off_against_cancel(capacity: usize) {
     model(move || {
@@ -80,7 +30,7 @@ fn hand_off_against_cancel(capacity: usize) {
         drop(receive); // still in line, or with the value, or done
         let sent = other.join().unwrap().is_ok();
         match got {
-            Ready(value) => assert_eq!((value, sent, woken.0.load(Relaxed)), (Ok(7), true, 1)),
+            Ready(value) => assert_eq!((value, sent, woken.get()), (Ok(7), true, 1)),
             Pending if sent => assert_eq!(rx.try_recv(), Ok(7)),
             Pending => assert_eq!(capacity, 0, "a slot was free"),
         }
@@ -225,7 +175,7 @@ fn nobody_is_left_waiting_while_the_other_side_waits_too() {
         let got = receive.poll();
         let (sent, woken) = other.join().unwrap();
         match got {
-            Ready(value) => assert!(sent || woken.0.load(Relaxed) == 1 || value.is_err()),
+            Ready(value) => assert!(sent || woken.get() == 1 || value.is_err()),
             // The sender came first, and left; or it came second, and found us in line.
             Pending if sent => assert_eq!((receive.woken(), receive.poll()), (1, Ready(Ok(7)))),
             Pending => assert_eq!(receive.poll(), Ready(Err(RecvError))),

@@ -2,19 +2,10 @@
 
 use super::super::{ContextError, background, with_cancel};
 use super::*;
+use crate::models::frame::Count;
 use loom::thread;
 use std::pin::Pin;
-use std::sync::atomic::AtomicUsize;
-use std::task::{Context, Wake, Waker};
-
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Relaxed);
-    }
-}
+use std::task::{Context, Waker};
 
 /// A wait that begins while the context is cancelled: it is ready, or it is woken.
 #[test]
@@ -31,7 +22,7 @@ fn a_wait_is_not_missed_by_a_cancel() {
         drop(dropped);
         other.join().unwrap();
         if first.is_pending() {
-            assert_eq!(woken.0.load(Relaxed), 1);
+            assert_eq!(woken.get(), 1);
             assert!(done.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
         }
         assert_eq!(ctx.err(), Some(ContextError::Canceled));

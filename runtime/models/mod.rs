@@ -22,6 +22,9 @@ pub(crate) mod preempt {
     pub(crate) fn hand_off() {}
 }
 
+#[cfg(test)]
+pub(crate) mod frame;
+
 #[path = "../sched/bedtime.rs"]
 mod bedtime;
 #[path = "../sched/idle.rs"]

@@ -1,32 +1,12 @@
 //! What loom sees of a `Barrier`: those who come against one who leaves.
 
 use super::*;
+use crate::models::frame::{Count, model};
 use crate::sys::primitive::{Arc, AtomicUsize as LoomUsize, weaken};
 use loom::thread;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Wake, Waker};
-
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Wake for Count {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.fetch_add(1, Relaxed);
-    }
-}
-
-fn model(f: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    let runs = std::sync::Arc::new(AtomicUsize::new(0));
-    let counted = std::sync::Arc::clone(&runs);
-    builder.check(move || {
-        counted.fetch_add(1, Relaxed);
-        f();
-    });
-    assert!(runs.load(Relaxed) > 1, "loom saw only one interleaving");
-}
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Waker};
 
 fn poll(wait: &mut Pin<Box<impl Future<Output = BarrierWaitResult>>>, waker: &Waker) -> Poll<bool> {
     wait.as_mut().poll(&mut Context::from_waker(waker)).map(|result| result.is_leader())
@@ -69,7 +49,7 @@ fn work_is_seen() {
         let early = poll(&mut wait, &waker);
         if early.is_pending() {
             thread.join().unwrap();
-            assert_eq!(woken.0.load(Relaxed), 1);
+            assert_eq!(woken.get(), 1);
             assert_eq!(poll(&mut wait, &waker), Poll::Ready(false));
         }
         assert_eq!(both.1.load(Relaxed), 7);

@@ -7,44 +7,12 @@
 //! M3. In a model a waiter that was called and has lost starves at once (`RawMutex::enter`).
 
 use super::super::mutex::{Mutex, OwnedMutexGuard};
+use crate::models::frame::{block_on, model};
 use crate::sys::primitive::weaken;
-use loom::thread::{self, Thread};
-use std::pin::{Pin, pin};
+use loom::thread::{self};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll, Wake, Waker};
-
-/// Wakes a thread of loom's.
-struct Unparks(Thread);
-
-impl Wake for Unparks {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unparks(thread::current())));
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
-}
-
-fn model(f: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    let runs = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&runs);
-    builder.check(move || {
-        counted.fetch_add(1, Relaxed);
-        f();
-    });
-    assert!(runs.load(Relaxed) > 1, "loom saw only one interleaving");
-}
+use std::task::{Context, Poll, Waker};
 
 fn two_holders(rounds: usize) {
     model(move || {

@@ -13,62 +13,9 @@
 //! Absent: more waiters than a batch holds; `tests/notify.rs` has them.
 
 use super::*;
+use crate::models::frame::{Polled, model};
 use crate::sys::primitive::{AtomicUsize as LoomUsize, weaken};
 use loom::thread;
-use std::sync::atomic::AtomicUsize as StdUsize;
-use std::task::Wake;
-
-#[derive(Default)]
-struct Count(StdUsize);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Relaxed);
-    }
-}
-
-/// A future and how often it was woken.
-struct Polled<F> {
-    future: Pin<Box<F>>,
-    woken: Arc<Count>,
-}
-
-impl<F: Future> Polled<F> {
-    fn new(future: F) -> Self {
-        Self { future: Box::pin(future), woken: Arc::default() }
-    }
-
-    fn parked(future: F) -> Self {
-        let mut polled = Self::new(future);
-        assert!(polled.poll().is_pending());
-        polled
-    }
-
-    fn poll(&mut self) -> Poll<F::Output> {
-        let waker = Waker::from(Arc::clone(&self.woken));
-        self.future.as_mut().poll(&mut Context::from_waker(&waker))
-    }
-
-    fn woken(&self) -> usize {
-        self.woken.0.load(Relaxed)
-    }
-}
-
-fn model(f: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    let runs = Arc::new(StdUsize::new(0));
-    let counted = Arc::clone(&runs);
-    builder.check(move || {
-        counted.fetch_add(1, Relaxed);
-        f();
-    });
-    // An abort, not a panic: a canary would take a panic for the failure that it is there to see.
-    if runs.load(Relaxed) < 2 {
-        eprintln!("loom saw only one interleaving");
-        std::process::abort();
-    }
-}
 
 /// Whether a notification is stored, and whether somebody is said to wait.
 fn bits(notify: &Notify) -> (bool, bool) {

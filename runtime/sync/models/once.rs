@@ -1,10 +1,11 @@
 //! What loom sees of a `OnceCell`: one value, whoever makes it, fails, or gives up.
 
 use super::*;
+use crate::models::frame::{block_on, model};
 use crate::sys::primitive::{Arc, cell::UnsafeCell as Seen};
 use loom::thread;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Wake};
+use std::task::Context;
 
 /// A number of which loom sees each access.
 struct Value(Seen<usize>);
@@ -24,38 +25,6 @@ impl Value {
         // SAFETY: it is only read now.
         self.0.with(|number| unsafe { *number })
     }
-}
-
-struct Unpark(loom::sync::Notify);
-
-impl Wake for Unpark {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.notify();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let unpark = std::sync::Arc::new(Unpark(loom::sync::Notify::new()));
-    let waker = Waker::from(std::sync::Arc::clone(&unpark));
-    let mut future = Box::pin(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => unpark.0.wait(),
-        }
-    }
-}
-
-fn model(f: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    let runs = std::sync::Arc::new(AtomicUsize::new(0));
-    let counted = std::sync::Arc::clone(&runs);
-    builder.check(move || {
-        counted.fetch_add(1, Relaxed);
-        f();
-    });
-    assert!(runs.load(Relaxed) > 1, "loom saw only one interleaving");
 }
 
 /// Gives way once; the one who is to go on is woken.

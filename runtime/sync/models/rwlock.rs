@@ -1,11 +1,9 @@
 //! What loom sees of an `RwLock`: readers or one writer, whoever comes, leaves or gives up in between.
 
 use super::*;
+use crate::models::frame::{Polled, block_on, model};
 use crate::sys::primitive::{Arc, cell::UnsafeCell as Seen, weaken};
 use loom::thread;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Wake, Waker};
 
 /// A number of which loom sees each access.
 struct Data(Seen<usize>);
@@ -29,76 +27,6 @@ type Lock = Arc<RwLock<Data>>;
 
 fn lock() -> Lock {
     Arc::new(RwLock::new(Data(Seen::new(0))))
-}
-
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Wake for Count {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.fetch_add(1, Relaxed);
-    }
-}
-
-struct Unpark(loom::sync::Notify);
-
-impl Wake for Unpark {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.notify();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let unpark = std::sync::Arc::new(Unpark(loom::sync::Notify::new()));
-    let waker = Waker::from(std::sync::Arc::clone(&unpark));
-    let mut future = Box::pin(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => unpark.0.wait(),
-        }
-    }
-}
-
-/// A future and how often it was woken.
-struct Polled<F> {
-    future: Pin<Box<F>>,
-    woken: std::sync::Arc<Count>,
-}
-
-impl<F: Future> Polled<F> {
-    fn parked(future: F) -> Self {
-        let mut polled = Self { future: Box::pin(future), woken: std::sync::Arc::default() };
-        assert!(polled.poll().is_pending());
-        polled
-    }
-
-    fn poll(&mut self) -> Poll<F::Output> {
-        let waker = Waker::from(std::sync::Arc::clone(&self.woken));
-        self.future.as_mut().poll(&mut Context::from_waker(&waker))
-    }
-
-    /// It was woken as often as it has to be polled.
-    fn ends(mut self) -> F::Output {
-        for _ in 0..self.woken.0.load(Relaxed) {
-            if let Poll::Ready(output) = self.poll() {
-                return output;
-            }
-        }
-        panic!("it was not woken")
-    }
-}
-
-fn model(f: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    let runs = std::sync::Arc::new(AtomicUsize::new(0));
-    let counted = std::sync::Arc::clone(&runs);
-    builder.check(move || {
-        counted.fetch_add(1, Relaxed);
-        f();
-    });
-    assert!(runs.load(Relaxed) > 1, "loom saw only one interleaving");
 }
 
 fn two_writers() {
@@ -149,7 +77,7 @@ fn two_readers_before_a_writer() {
             assert_eq!(reader.get(), 0);
         });
         lock.raw.unlock_read();
-        if writer.woken.0.load(Relaxed) > 0 {
+        if writer.woken.get() > 0 {
             writer.ends().add();
             thread.join().unwrap();
         } else {
@@ -214,7 +142,7 @@ fn a_writer_that_gives_up_lets_in_whom_it_held_back() {
         drop(writer);
         thread.join().unwrap();
         // First come, first served; but if the first writer had the lock before it gave up, then readers before writers.
-        if reader.woken.0.load(Relaxed) > 0 {
+        if reader.woken.get() > 0 {
             assert_eq!(reader.ends().get(), 0);
             second.ends().add();
         } else {

@@ -1,19 +1,11 @@
 //! What loom sees of a `WaitGroup`: releases against cancels.
 
 use super::*;
+use crate::models::frame::Count;
 use loom::thread;
 use std::pin::Pin;
 use std::sync::atomic::AtomicUsize;
-use std::task::{Context, Wake, Waker};
-
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Wake for Count {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.fetch_add(1, Relaxed);
-    }
-}
+use std::task::{Context, Waker};
 
 /// Of two waits one is dropped half way, while the last two `done` race with it and with each other.
 #[test]
@@ -39,7 +31,7 @@ fn a_wait_is_released_once_whoever_is_last_and_whoever_is_cancelled() {
         assert!(first.is_ready() || dropped.is_pending(), "zero is final");
         others.into_iter().for_each(|other| other.join().unwrap());
         if first.is_pending() {
-            assert_eq!(woken.0.load(Relaxed), 1);
+            assert_eq!(woken.get(), 1);
             assert!(wait.as_mut().poll(&mut cx).is_ready());
         }
         assert_eq!(group.inner.state.load(Acquire), 0);
