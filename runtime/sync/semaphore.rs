@@ -96,13 +96,15 @@ pin_project! {
         permits: u32,
         done: bool,
         #[pin]
-        waiter: Waiter<'a, (), u32>,
+        waiter: Option<Waiter<'a, (), u32>>, // from when it has to wait
     }
 
     impl PinnedDrop for AcquireFuture<'_> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            this.semaphore.give_up(this.waiter);
+            if let Some(waiter) = this.waiter.as_pin_mut() {
+                this.semaphore.give_up(waiter);
+            }
         }
     }
 }
@@ -286,7 +288,7 @@ impl Semaphore {
     /// ```
     #[inline]
     pub fn acquire_many(&self, n: u32) -> AcquireFuture<'_> {
-        AcquireFuture { semaphore: self, permits: n, done: false, waiter: Waiter::new(&self.queue, n) }
+        AcquireFuture { semaphore: self, permits: n, done: false, waiter: None }
     }
 
     /// Takes one permit if that needs no waiting.
@@ -474,16 +476,29 @@ impl<'a> Future for AcquireFuture<'a> {
     type Output = Result<SemaphorePermit<'a>, AcquireError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         assert!(!*this.done, "`AcquireFuture` polled after it has completed");
         if must_yield(cx) {
             return Poll::Pending;
         }
         let semaphore = *this.semaphore;
         let permits = *this.permits;
-        let acquired = ready!(semaphore.poll_acquire(this.waiter, permits, cx));
+        let permit = |()| SemaphorePermit { semaphore, permits: permits as usize };
+        if this.waiter.is_none() {
+            match semaphore.take(permits) {
+                Err(TryAcquireError::NoPermits) => {
+                    this.waiter.set(Some(Waiter::new(&semaphore.queue, permits)));
+                }
+                taken => {
+                    *this.done = true;
+                    return Poll::Ready(taken.map(permit).map_err(|_| AcquireError));
+                }
+            }
+        }
+        let waiter = this.waiter.as_pin_mut().expect("it was made above");
+        let acquired = ready!(semaphore.poll_acquire(waiter, permits, cx));
         *this.done = true;
-        Poll::Ready(acquired.map(|()| SemaphorePermit { semaphore, permits: permits as usize }))
+        Poll::Ready(acquired.map(permit))
     }
 }
 
