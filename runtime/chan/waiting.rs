@@ -16,6 +16,7 @@
 //!             │                  └─ no ─▶ queue the node, unlock ─▶ Pending
 //!           QUEUED: same waker? ─▶ Pending
 //!           SERVED, CLOSED: take what is in the node ─▶ Ready              (no lock)
+//!           (`push_now`, `take_now` and `join_now` do what is common, `attempt` all the rest)
 //!   drop ─▶ QUEUED: lock ─ remove ─ unlock          SERVED: pass it on (F4)
 //! ```
 //!

@@ -66,7 +66,7 @@ pub(crate) mod cell {
 /// Two short turns are for a holder that is about to be done. Who is not lucky then stays away for longer, 200 to 455
 /// pauses or 5 to 15 µs: meanwhile one thread has the lock, and what it guards, in its cache, and goes through it many times. With
 /// turns that grow from 1 to 64 pauses four threads hold each other up: 64 tasks that send and 64 that receive took 65 ns a
-/// message instead of 40, the pipeline of the showcase 25 % more time. After three such turns the kernel may have stopped the
+/// message instead of 40, the showcase's pipeline with 8 and 16 workers 30 to 50 % more time. After three such turns the kernel may have stopped the
 /// holder, so the thread sleeps for a moment, some 60 µs with the timer's slack. (Not `sched_yield`: on Linux 6.18 that
 /// cost 2 ms for each rival on the core.)
 #[cold]
