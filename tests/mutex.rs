@@ -2,8 +2,11 @@
 
 #![cfg(not(gmprt_loom))] // loom's types work only inside its models
 
+#[path = "common/acting.rs"]
+mod acting;
 mod common;
 
+use acting::Act;
 use common::{Count, Rng, poll_once, runtime, sized, until, watch};
 use gmprt::sync::{LockFuture, Mutex, MutexGuard, OwnedMutexGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,60 +46,6 @@ fn compute() {
 
 fn is_free(mutex: &Mutex<u32>) -> bool {
     mutex.try_lock().is_some()
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Act {
-    Clone,
-    Wake,
-    Drop,
-}
-
-#[expect(unsafe_code, reason = "only a `RawWaker` sees when it is cloned")]
-mod acting {
-    use super::Act;
-    use std::sync::Arc;
-    use std::task::{RawWaker, RawWakerVTable, Waker};
-
-    /// Runs `act` whenever the waker, or a clone of it, is cloned, woken or dropped.
-    pub(crate) fn waker<F: Fn(Act) + Send + Sync + 'static>(act: F) -> Waker {
-        let raw = raw(Arc::new(act));
-        // SAFETY: the vtable of `raw` keeps the contract of `RawWaker`: its data is a counted reference to an
-        // `F`, which is `Send`, `Sync` and `'static`.
-        unsafe { Waker::from_raw(raw) }
-    }
-
-    fn raw<F: Fn(Act) + Send + Sync + 'static>(act: Arc<F>) -> RawWaker {
-        let vtable = const { &RawWakerVTable::new(clone::<F>, wake::<F>, wake_by_ref::<F>, drop::<F>) };
-        RawWaker::new(Arc::into_raw(act).cast(), vtable)
-    }
-
-    unsafe fn clone<F: Fn(Act) + Send + Sync + 'static>(data: *const ()) -> RawWaker {
-        // SAFETY: the data is a counted reference to an `F`; the clone owns a new one.
-        unsafe { Arc::increment_strong_count(data.cast::<F>()) };
-        // SAFETY: the reference just made.
-        let act = unsafe { Arc::from_raw(data.cast::<F>()) };
-        act(Act::Clone);
-        raw(act)
-    }
-
-    unsafe fn wake<F: Fn(Act) + Send + Sync + 'static>(data: *const ()) {
-        // SAFETY: wake owns the reference.
-        let act = unsafe { Arc::from_raw(data.cast::<F>()) };
-        act(Act::Wake);
-    }
-
-    unsafe fn wake_by_ref<F: Fn(Act) + Send + Sync + 'static>(data: *const ()) {
-        // SAFETY: the waker, which is borrowed, has the reference.
-        let act = unsafe { &*data.cast::<F>() };
-        act(Act::Wake);
-    }
-
-    unsafe fn drop<F: Fn(Act) + Send + Sync + 'static>(data: *const ()) {
-        // SAFETY: drop owns the reference.
-        let act = unsafe { Arc::from_raw(data.cast::<F>()) };
-        act(Act::Drop);
-    }
 }
 
 /// A waker that panics when it is treated so.

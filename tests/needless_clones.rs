@@ -1,13 +1,13 @@
 //! A waker is cloned before a lock of ours is taken; what it was cloned for may be there by then. If the drop of the
 //! clone, which nobody needs, panics, what was got goes back: nobody is left with it.
 
+#[path = "common/acting.rs"]
+mod acting;
 mod common;
-#[path = "common/hostile.rs"]
-mod hostile;
 
+use acting::Act;
 use common::Count;
 use gmprt::sync::{Barrier, Mutex, Notify, OnceCell, Semaphore};
-use hostile::hostile;
 use std::future::{pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -17,12 +17,12 @@ use std::thread;
 /// Polls `wait` once with a waker whose clone calls `free`, and whose clone's drop panics.
 fn poll_with_needless_clone<F: Future>(wait: Pin<&mut F>, free: impl FnOnce() + Send + 'static) {
     let free = std::sync::Mutex::new(Some(free));
-    let bad = hostile(move |what| match what {
-        "clone" => {
+    let bad = acting::waker(move |what| match what {
+        Act::Clone => {
             let free = free.lock().unwrap().take();
             free.into_iter().for_each(|free| free());
         }
-        what => assert!(what != "drop" || thread::panicking(), "a drop panics"),
+        what => assert!(what != Act::Drop || thread::panicking(), "a drop panics"),
     });
     let poll = || wait.poll(&mut Context::from_waker(&bad)).is_ready();
     assert!(catch_unwind(AssertUnwindSafe(poll)).is_err(), "the clone was needed");

@@ -4,6 +4,8 @@
 
 #![cfg(not(gmprt_loom))] // loom's types work only inside its models
 
+#[path = "common/acting.rs"]
+mod acting;
 mod common;
 #[path = "common/polled.rs"]
 mod polled;
@@ -11,7 +13,7 @@ mod polled;
 use acting::Act;
 use common::{Rng, watch};
 use gmprt::sync::{Notified, Notify, OwnedNotified};
-use polled::{Named, Panics, Polled, acting, panic_of, poll_in_task};
+use polled::{Named, Panics, Polled, panic_of, poll_in_task};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};

@@ -8,14 +8,14 @@
 
 #![cfg(not(gmprt_loom))] // loom's types work only inside its models
 
+#[path = "common/acting.rs"]
+mod acting;
 mod common;
-#[path = "common/hostile.rs"]
-mod hostile;
 
+use acting::Act;
 use common::{Count, OnDrop, Rng, pend_once, revoking, runtime, sized, watch};
 use gmprt::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, WaitGroup};
 use gmprt::yield_now;
-use hostile::hostile;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -524,7 +524,7 @@ fn a_writer_that_was_overtaken_and_has_waited_for_a_millisecond_is_not_overtaken
 fn wakers_may_use_the_lock_when_they_are_cloned_woken_and_dropped() {
     let _watch = watch();
     let lock: &'static RwLock<u32> = Box::leak(Box::new(RwLock::new(0)));
-    let waker = hostile(move |_| {
+    let waker = acting::waker(move |_| {
         drop(lock.try_write());
         drop(lock.try_read());
         let _ = Polled::new(lock.read()).poll();
@@ -555,7 +555,7 @@ fn wakers_may_use_the_lock_when_they_are_cloned_woken_and_dropped() {
 fn a_waker_that_panics_keeps_no_sibling_from_being_woken() {
     let lock = RwLock::new(());
     let held = ready(lock.write());
-    let bad = hostile(|what| assert!(what != "wake", "a waker panics"));
+    let bad = acting::waker(|what| assert!(what != Act::Wake, "a waker panics"));
     let mut line: Vec<_> = (0..20).map(|_| Polled::new(lock.read())).collect();
     for (n, one) in line.iter_mut().enumerate() {
         if n % 5 == 0 {
@@ -578,7 +578,7 @@ fn a_waker_that_panics_keeps_no_sibling_from_being_woken() {
 #[test]
 fn a_panic_unlocks_although_a_waker_panics_then() {
     let lock = RwLock::new(0);
-    let bad = hostile(|what| assert!(what != "wake", "a waker panics"));
+    let bad = acting::waker(|what| assert!(what != Act::Wake, "a waker panics"));
     let mut next = Polled::new(lock.write());
     let panic = catch_unwind(AssertUnwindSafe(|| {
         let mut held = ready(lock.write());
@@ -596,7 +596,7 @@ fn a_panic_unlocks_although_a_waker_panics_then() {
 fn a_waker_whose_clone_panics_loses_no_turn() {
     let lock = RwLock::new(());
     let held = ready(lock.write());
-    let bad = hostile(|what| assert!(what != "clone", "a clone panics"));
+    let bad = acting::waker(|what| assert!(what != Act::Clone, "a clone panics"));
     let mut cx = Context::from_waker(&bad);
     let mut fresh = Polled::new(lock.write());
     assert!(catch_unwind(AssertUnwindSafe(|| fresh.future.as_mut().poll(&mut cx))).is_err());
@@ -615,9 +615,9 @@ fn a_waker_whose_needless_clone_panics_when_dropped_locks_nothing() {
     let lock: &'static RwLock<()> = Box::leak(Box::new(RwLock::new(())));
     for writes in [false, true] {
         let held = Mutex::new(Some(ready(lock.write())));
-        let bad = hostile(move |what| match what {
-            "clone" => drop(held.lock().unwrap().take()),
-            what => assert!(what != "drop" || thread::panicking(), "a drop panics"),
+        let bad = acting::waker(move |what| match what {
+            Act::Clone => drop(held.lock().unwrap().take()),
+            what => assert!(what != Act::Drop || thread::panicking(), "a drop panics"),
         });
         let mut wait: Boxed<'_, ()> = match writes {
             false => Box::pin(async { drop(lock.read().await) }),

@@ -5,6 +5,8 @@
 
 #![cfg(not(gmprt_loom))] // loom's types work only inside its models
 
+#[path = "common/acting.rs"]
+mod acting;
 mod common;
 #[path = "common/polled.rs"]
 mod polled;
@@ -15,7 +17,7 @@ use gmprt::sync::{
     AcquireError, AcquireFuture, AcquireOwnedFuture, OwnedSemaphorePermit, Semaphore, SemaphorePermit,
     TryAcquireError,
 };
-use polled::{Named, Panics, Polled, acting, panic_of, poll_in_task};
+use polled::{Named, Panics, Polled, panic_of, poll_in_task};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
