@@ -10,15 +10,15 @@
 //!     closes the channel.
 //!
 //! ```text
-//!   word:  │ len …            7 │ not plain … full, closed │ LOCK │
+//!   word:  │ how it stands (snapshot.rs) │ LOCK │
 //!
-//!   with(f):     set LOCK ── f(state) ── store the snapshot          then: wakes.wake_all()
-//!   push_now:    set LOCK, if a value just goes into the buffer ── push ── store
+//!   with(f):                       set LOCK ── f(state) ── store the snapshot          then: wakes.wake_all()
+//!   push_now, take_now, join_now:  set LOCK, if the word says that it is a common case ── do it ── store the next word
 //!   try_*, len, is_closed: ◀── load: a refusal takes no lock
 //! ```
 //!
 //! Absent: waiting (see `waiting.rs`), and a wait queue of threads for the lock: unlocking is a plain store. A thread
-//! that spins in vain gives up its core, and later sleeps, so that a holder whom the kernel has stopped gets to run.
+//! that spins in vain sleeps for a moment, so that a holder whom the kernel has stopped gets to run.
 
 use super::error::{TryRecvError, TrySendError};
 use super::feed::Feed;
