@@ -27,6 +27,7 @@
 //! ```
 //!
 //! Absent: the lock, wakers' calls, and futures (see `waiting.rs`).
+//! Length: the rules of one state, which hold only together.
 
 use super::snapshot::Snapshot;
 use crate::sync::wait_list::{Outcome, WaitList};
@@ -43,7 +44,7 @@ const UPFRONT_BYTES: usize = 4096;
 
 /// A value that a receiver got, and its number: in the order of these, values leave (C1).
 pub(super) struct Handed<T> {
-    order: u64,
+    pub(super) order: u64,
     pub(super) value: T,
 }
 
@@ -53,13 +54,15 @@ pub(super) struct Parcel<T> {
     pub(super) ticket: u64,
 }
 
-/// The channel, but for its lock.
+/// The channel, but for its lock. Laid out as written: what a send or a receive that need not wait reads and writes
+/// comes first, and shares one cache line with the lock (`shared.rs`).
+#[repr(C)]
 pub(super) struct State<T> {
+    buffer: VecDeque<T>,
     capacity: usize,
-    closed: bool,
     /// Slots that permits hold; at capacity 0, receivers that they have claimed.
     permits: usize,
-    buffer: VecDeque<T>,
+    pub(super) closed: bool,
     /// Values whose receiver was dropped before it took them, by hand-off number.
     returned: VecDeque<Handed<T>>,
     pub(super) receivers: WaitList<Option<Handed<T>>>,
@@ -74,10 +77,10 @@ impl<T> State<T> {
     pub(super) fn new(capacity: usize) -> Self {
         let upfront = UPFRONT_BYTES / mem::size_of::<T>().max(1);
         Self {
-            capacity,
-            closed: false,
-            permits: 0,
             buffer: VecDeque::with_capacity(capacity.min(upfront)),
+            capacity,
+            permits: 0,
+            closed: false,
             returned: VecDeque::new(),
             receivers: WaitList::new(),
             senders: WaitList::new(),
@@ -99,7 +102,13 @@ impl<T> State<T> {
 
     #[inline]
     fn is_full(&self) -> bool {
-        self.stored() + self.permits >= self.capacity
+        self.is_full_at(self.stored())
+    }
+
+    /// As [`is_full`](Self::is_full), were so many values stored.
+    #[inline]
+    fn is_full_at(&self, stored: usize) -> bool {
+        stored + self.permits >= self.capacity
     }
 
     /// Whether a value or a permit could be let in now (C3).
@@ -154,15 +163,16 @@ impl<T> State<T> {
             return (seen.without(Snapshot::RECEIVERS).with(full), waker);
         }
         self.buffer.push_back(value);
-        let full = if self.is_full() { Snapshot::FULL | Snapshot::SEND_WAITS } else { 0 };
-        (seen.one_more().without(Snapshot::RECV_WAITS).with(full), None)
+        let then = seen.one_more().without(Snapshot::RECV_WAITS);
+        let full = if self.is_full_at(then.len()) { Snapshot::FULL | Snapshot::SEND_WAITS } else { 0 };
+        (then.with(full), None)
     }
 
-    /// [`take`](Self::take) where [`Snapshot::gives_now`]: what the snapshot is then, and whom to wake.
+    /// [`take`](Self::take) where [`Snapshot::gives_now`]: what the snapshot is then, and whom to wake. A value whose
+    /// taker wakes nobody cannot come back, so only one that wakes gets a number (C1).
     #[inline]
-    pub(super) fn take_now(&mut self, seen: Snapshot) -> (Option<Handed<T>>, Snapshot, Option<Waker>) {
+    pub(super) fn take_now(&mut self, seen: Snapshot) -> (Option<T>, Snapshot, Option<(Waker, u64)>) {
         debug_assert!(seen == self.snapshot() && seen.gives_now());
-        let order = self.next_order();
         let value = self.buffer.pop_front();
         if seen.has(Snapshot::SENDERS) {
             let (waker, sent) = self.pop_sender().expect("a sender is in line");
@@ -175,15 +185,15 @@ impl<T> State<T> {
             };
             let mut then = seen;
             if self.senders.is_empty() {
-                let empty = if self.buffer.is_empty() { Snapshot::RECV_WAITS } else { 0 };
+                let empty = if seen.len() == 0 { Snapshot::RECV_WAITS } else { 0 };
                 then = seen.without(Snapshot::SENDERS).with(empty);
             }
-            return (Some(Handed { order, value }), then, Some(waker));
+            return (Some(value), then, Some((waker, self.next_order())));
         }
-        let full = if self.is_full() { 0 } else { Snapshot::FULL | Snapshot::SEND_WAITS };
-        let empty = if self.buffer.is_empty() { Snapshot::RECV_WAITS } else { 0 };
-        let value = value.map(|value| Handed { order, value });
-        (value, seen.one_less().without(full).with(empty), None)
+        let then = seen.one_less();
+        let full = if self.is_full_at(then.len()) { 0 } else { Snapshot::FULL | Snapshot::SEND_WAITS };
+        let empty = if then.len() == 0 { Snapshot::RECV_WAITS } else { 0 };
+        (value, then.without(full).with(empty), None)
     }
 
     /// Lets a value in, or gives it back. The channel must not be closed.

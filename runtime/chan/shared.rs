@@ -36,7 +36,9 @@ use crate::sys::primitive::{
 /// which the lock is held and the stack that their wakers take (16 bytes each).
 const CLOSE_BATCH: usize = 32;
 
-/// A channel.
+/// A channel. Laid out as written: the word and the first fields of the state are one cache line, and all that a send or a
+/// receive touches here that need not wait. (Spread over four lines, a pipeline over four cores took 3 to 6 % longer.)
+#[repr(C, align(64))]
 pub(super) struct Shared<T> {
     word: AtomicUsize,
     state: UnsafeCell<State<T>>,
@@ -46,6 +48,9 @@ pub(super) struct Shared<T> {
     /// What fills it by itself (feed.rs).
     feed: Option<std::sync::Arc<dyn Feed>>,
 }
+
+#[cfg(not(gmprt_loom))] // loom's types are larger
+const _: () = assert!(std::mem::offset_of!(Shared<u8>, state) + std::mem::offset_of!(State<u8>, closed) < 64);
 
 // SAFETY: S1: one thread at a time has the state. It moves values between threads, and drops them on any.
 unsafe impl<T: Send> Send for Shared<T> {}
@@ -202,9 +207,9 @@ impl<T> Shared<T> {
         let (value, snapshot, waker) = locked.state(|state| state.take_now(seen));
         locked.unlock(snapshot);
         match waker {
-            None => value.map(|handed| handed.value),
-            Some(waker) => {
-                let mut kept = PutsBack { shared: self, value };
+            None => value,
+            Some((waker, order)) => {
+                let mut kept = PutsBack { shared: self, value: value.map(|value| Handed { order, value }) };
                 wake_one(waker);
                 kept.value.take().map(|handed| handed.value)
             }

@@ -462,6 +462,7 @@ impl<T> Future for ReserveFuture<'_, T> {
 }
 
 impl<T> Drop for SendFuture<'_, T> {
+    #[inline]
     fn drop(&mut self) {
         if self.node.phase() == Phase::Queued {
             // SAFETY: F2: a queued node was pinned, and its future is dropped where it stands.
