@@ -107,3 +107,38 @@ fn two_yields_in_one_poll_and_a_yield_that_is_dropped_leave_nothing_behind() {
     assert!(polls.get() <= 3, "one yield, one more poll");
     assert!(!handle.is_finished());
 }
+
+/// Of more tasks than the rings hold none waits while others have hundreds of turns.
+#[test]
+fn tasks_beyond_what_the_ring_holds_have_their_turns_too() {
+    let _watch = watch();
+    let rt = runtime(1);
+    let turns: Arc<Vec<Count>> = Arc::new((0..2000).map(|_| Count::default()).collect());
+    let over = Arc::new(Count::default());
+    rt.block_on(rt.spawn({
+        let (turns, over) = (turns.clone(), over.clone());
+        async move {
+            let tasks: Vec<_> = (0..turns.len())
+                .map(|i| {
+                    let (turns, over) = (turns.clone(), over.clone());
+                    gmprt::spawn(async move {
+                        while over.get() == 0 {
+                            turns[i].add();
+                            if turns[i].get() == 400 {
+                                over.add(); // the first to have so many turns ends it
+                            }
+                            gmprt::yield_now().await;
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+        }
+    }))
+    .unwrap();
+    let fewest = turns.iter().map(Count::get).min().unwrap();
+
+    assert!(fewest >= 50, "one had 400 turns, another {fewest}");
+}

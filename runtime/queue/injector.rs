@@ -10,7 +10,7 @@
 //!     directions, for as long as such a call lasts. Who pushes counts before FENCE-SUBMIT, so that after
 //!     FENCE-PARK an M sees the count or is seen idle.
 //! I2. An entry's lowest bit tells a *yielder*: a task that came here by `yield_now`, not to be served
-//!     first but to let others pass. `yielders` counts them as `len` counts all.
+//!     first but to let others pass, or with half of a ring that was full. `yielders` counts them as `len` counts all.
 //!
 //! Absent: a lock (Go's `sched.lock`), and crossbeam's `steal_batch`, which fills only crossbeam's own
 //! deques and stops at the end of a block.
@@ -70,13 +70,17 @@ impl<T> Injector<T> {
         self.len.fetch_add(1, Release);
     }
 
-    /// Appends one task without counting it; [`Injector::counted`] follows.
-    pub(crate) fn push_uncounted(&self, task: NonNull<T>) {
-        self.queue.push(Entry::new(task, false));
+    /// Appends one task without counting it; [`Injector::counted`] follows, and says the same of yielders.
+    pub(crate) fn push_uncounted(&self, task: NonNull<T>, yielder: bool) {
+        self.queue.push(Entry::new(task, yielder));
     }
 
     /// Counts `n` tasks that [`Injector::push_uncounted`] has appended.
-    pub(crate) fn counted(&self, n: usize) {
+    pub(crate) fn counted(&self, n: usize, yielders: bool) {
+        if yielders {
+            // Ordering: Relaxed; as in `push_yielder`.
+            self.yielders.fetch_add(n as isize, Relaxed);
+        }
         // Ordering: Release; as in `push`.
         self.len.fetch_add(n as isize, Release);
     }

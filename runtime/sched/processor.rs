@@ -260,21 +260,30 @@ impl LocalP {
         self.push_back(task.into_raw(), injector);
     }
 
+    /// Puts a task that yielded at the ring's tail. What a full ring spills are yielders then: were it foreign work, every
+    /// P's yields would make way for it through the injector, and a thousand tasks that yield keep each other there.
+    #[inline]
+    pub(crate) fn put_back_yielder(&self, task: Queued, injector: &Injector<Header>) {
+        if let Err(full) = self.ring.push_back(task.into_raw()) {
+            self.overflow(full, injector, true);
+        }
+    }
+
     #[inline]
     fn push_back(&self, task: NonNull<Header>, injector: &Injector<Header>) {
         if let Err(full) = self.ring.push_back(task) {
-            self.overflow(full, injector);
+            self.overflow(full, injector, false);
         }
     }
 
     /// The ring is full: its older half, then the incoming task, go to the injector. Go: `runqputslow`.
     #[cold]
-    fn overflow(&self, full: Full<Header>, injector: &Injector<Header>) {
+    fn overflow(&self, full: Full<Header>, injector: &Injector<Header>, yielders: bool) {
         let Full(mut task) = full;
         loop {
-            if let Some(spilled) = self.ring.spill_half(|oldest| injector.push_uncounted(oldest)) {
-                injector.push_uncounted(task);
-                injector.counted(spilled + 1);
+            if let Some(spilled) = self.ring.spill_half(|oldest| injector.push_uncounted(oldest, yielders)) {
+                injector.push_uncounted(task, yielders);
+                injector.counted(spilled + 1, yielders);
                 self.tally.overflows.add(1);
                 return;
             }

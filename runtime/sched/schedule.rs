@@ -234,7 +234,7 @@ impl Hunt<'_> {
         if slice_over || self.shared.injector.foreign_work_waits() {
             self.shared.injector.push_yielder(task.into_raw());
         } else {
-            p.put_back(task, &self.shared.injector);
+            p.put_back_yielder(task, &self.shared.injector);
         }
         if self.shared.census.wants_help() && p.queue_len() > 1 {
             self.shared.wake_p();

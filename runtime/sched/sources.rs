@@ -19,7 +19,8 @@ use super::schedule::Hunt;
 use crate::cell::Queued;
 use crate::cell::waker::{task_of, wake_quietly};
 use crate::policy::find::{Released, Sources};
-use crate::policy::tuning::{INJECTOR_BATCH, TIMER_BATCH};
+use crate::policy::tuning::{INJECTOR_BATCH, TIMER_BATCH, YIELDER_BATCH};
+use crate::queue::ring::RING_SLOTS;
 use crate::sys::clock::{self, NEVER};
 use crate::timers::Left;
 
@@ -37,10 +38,19 @@ impl Sources for Hunt<'_> {
     }
 
     fn injector_one(&mut self) -> Option<Queued> {
-        if self.shared.injector.len() == 0 {
+        let injector = &self.shared.injector;
+        let waiting = injector.len();
+        if waiting == 0 {
             return None;
         }
-        self.p().take_injected(&self.shared.injector)
+        if waiting * self.shared.procs.len() <= RING_SLOTS || injector.foreign_work_waits() {
+            return self.p().take_injected(injector);
+        }
+        // Many, and yielders alone: the rings are full of such as well. One at a time would leave these here while those have
+        // turn after turn. (With one P many is more than a ring holds: up to there the order is Go's.)
+        let room = RING_SLOTS.saturating_sub(self.p().queue_len());
+        let n = self.share(waiting).min(YIELDER_BATCH).min(room).max(1);
+        self.p().take_injected_batch(n, injector)
     }
 
     #[inline(always)]
@@ -73,9 +83,7 @@ impl Sources for Hunt<'_> {
         if waiting == 0 {
             return None;
         }
-        let share = waiting / self.shared.procs.len() + 1;
-        let n = share.min(waiting).min(INJECTOR_BATCH);
-        self.p().take_injected_batch(n, &self.shared.injector)
+        self.p().take_injected_batch(self.share(waiting), &self.shared.injector)
     }
 
     #[inline(always)]
@@ -148,6 +156,11 @@ impl Sources for Hunt<'_> {
 }
 
 impl Hunt<'_> {
+    /// A fair share of what waits in the injector. Go: `globrunqgetbatch`.
+    fn share(&self, waiting: usize) -> usize {
+        (waiting / self.shared.procs.len() + 1).min(waiting).min(INJECTOR_BATCH)
+    }
+
     /// Fires the due timers of the P numbered `whose`, the own or another, on the own. Go: `timers.check`.
     ///
     /// The wakers may be anybody's: the P is lent to them as to a poll. `Err`: it was taken meanwhile.
