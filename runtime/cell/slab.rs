@@ -8,7 +8,7 @@
 //!    loaded ≤32  spare ≤32  …                      …
 //!        └───── a chain of 32 ─────┐  ┌────────────┘
 //!                                  ▼  ▲
-//!                    Depot, per class: full chains, pages (a page = 32 slots)
+//!                    Depot, per class: full chains, pages (32 slots, or fewer large ones)
 //! ```
 //!
 //! L1. A slot's header is initialised when its page is carved and stays valid memory, header and all,
@@ -35,8 +35,16 @@ pub(crate) const CLASS_BYTES: [usize; 4] = [128, 256, 512, 1024];
 pub(crate) const CLASSES: usize = CLASS_BYTES.len();
 /// Alignment of a slot: two tasks never share a cache line, and a header begins one.
 pub(crate) const SLOT_ALIGN: usize = 64;
-/// Slots of a page, of a chain, and of a magazine; Go moves 32 of its 64 at a time (`gfput`).
+/// Slots of a magazine, and of a page and a chain at most; Go moves 32 of its 64 at a time (`gfput`).
 const BATCH: u32 = 32;
+/// Bytes of a page at most: each P has a page of each class that its tasks need, and large tasks are few.
+const PAGE_BYTES: usize = 8 << 10;
+
+/// Slots of a page.
+const fn page_slots(class: usize) -> u32 {
+    let fit = (PAGE_BYTES / CLASS_BYTES[class]) as u32;
+    if fit < BATCH { fit } else { BATCH }
+}
 
 /// The smallest class that holds `layout`, or `None` if it must be boxed.
 pub(crate) const fn class_of(layout: Layout) -> Option<usize> {
@@ -229,7 +237,7 @@ impl Slab {
     }
 
     fn page_layout(class: usize) -> Layout {
-        let bytes = CLASS_BYTES[class] * BATCH as usize;
+        let bytes = CLASS_BYTES[class] * page_slots(class) as usize;
         Layout::from_size_align(bytes, SLOT_ALIGN).expect("a page is a few KiB")
     }
 
@@ -240,7 +248,7 @@ impl Slab {
         let page = unsafe { alloc::alloc(layout) };
         let Some(page) = NonNull::new(page.cast::<Header>()) else { alloc::handle_alloc_error(layout) };
         let chain = Chain::empty();
-        for index in (0..BATCH).rev() {
+        for index in (0..page_slots(class)).rev() {
             let slot = Self::slot_of(page, class, index);
             // SAFETY: L1; the slot is inside the page, aligned to SLOT_ALIGN and larger than a header.
             unsafe { Header::write_empty(slot, ptr::from_ref(self), class) };
@@ -250,7 +258,7 @@ impl Slab {
     }
 
     fn slot_of(page: NonNull<Header>, class: usize, index: u32) -> NonNull<Header> {
-        // SAFETY: L1; `index` is below BATCH, so the sum stays inside the page.
+        // SAFETY: L1; `index` is below `page_slots`, so the sum stays inside the page.
         unsafe { page.byte_add(CLASS_BYTES[class] * index as usize) }
     }
 
@@ -285,9 +293,9 @@ impl Slab {
         let mut foreign = lock(&self.foreign);
         foreign.cache.flush(&self);
         let mut in_use = 0;
-        for depot in &self.depot {
+        for (class, depot) in self.depot.iter().enumerate() {
             let depot = lock(depot);
-            in_use += depot.pages.len() * BATCH as usize;
+            in_use += depot.pages.len() * page_slots(class) as usize;
             in_use -= depot.chains.iter().map(|chain| chain.len.get() as usize).sum::<usize>();
         }
         foreign.closed = true;
@@ -303,7 +311,7 @@ impl Slab {
         for (class, depot) in self.depot.iter().enumerate() {
             let pages = lock(depot).pages.clone();
             for page in pages {
-                for index in 0..BATCH {
+                for index in 0..page_slots(class) {
                     visit(Self::slot_of(page, class, index));
                 }
             }
