@@ -1,45 +1,100 @@
-//! The main job: the same small program on gmprt and on tokio in turn, measured and checked.
+//! The main job: three small programs on gmprt, on tokio, and on Go where there is one, in turn, measured and checked.
 //!
 //! ```text
-//!                       ┌─▶ worker ─┐
-//!   feeder ─▶ 100 items ┼─▶ worker ─┼─▶ 100 items ─▶ collector
-//!                       └─▶ worker ─┘
+//!   token   1,000 clients ─▶ 100 tokens a second ─▶ accepted, or refused
+//!                        ┌─▶ worker ─┐
+//!   fan     producers ─▶ ┼─▶ worker ─┼─▶ collector
+//!                        └─▶ worker ─┘
+//!   log     5,000 producers ─▶ 1,000 lines ─▶ batch ─▶ file, every 100 ms
 //!
 //!   cargo run --release --example showcase
+//!   cargo run --release --example showcase -- --scenario fan --seconds 20
 //!   cargo run --release --example showcase -- --help
 //! ```
 //!
 //! What to watch for:
-//! - **items/s** as workers are added. The work of an item (one multiplication) is nothing, so the figure is the
-//!   cost of the channels and of the scheduler. More workers mean more wakeups, not more speed.
-//! - **p99 beside p50**, from feed to collect. An item mostly waits in the two channels, so p50 is about the time in
-//!   which up to 200 others pass; p99 far above it means that some worker sat on an item while the others went on.
-//! - **memory** stays flat: channels of 100 push back on the feeder, whatever `--items` says.
+//! - **token**: the bucket is the same two calls on each runtime. In the open loop a request has a time at which it is due,
+//!   so that a late timer, or a late turn, is seen; in the closed loop it is the switch from task to task that counts.
+//! - **fan**: throughput as workers are added. The work of an item is one multiplication, so more workers mean more wakeups,
+//!   not more speed. p99 far above p50 means that some worker sat on an item while the others went on.
+//! - **log**: what a line costs those who log, while a file is written; and that no line is missing.
+//! - **memory** stays flat: every channel is bounded.
 //!
-//! To read: `fan_gmprt.rs` beside `fan_tokio.rs`, the same twelve lines twice; then `fan.rs`, which runs and checks
-//! them. A further scenario is one more module like `fan.rs`, which fills a `report::Table`.
+//! To read: `token/gmprt.rs` beside `token/tokio.rs`, then those of `fan/` and `log/`: the same twelve lines twice. Go's are
+//! in `examples/go/`. `spec.rs` says how a run is started, `child.rs` and `launch.rs` are its two ends, `measure.rs` is the
+//! order of all, `tables.rs` and `html/` show it.
 
+mod child;
 mod cli;
 mod fan;
-mod fan_gmprt;
-mod fan_tokio;
+#[path = "../common/figures.rs"]
+mod figures;
+mod go;
+mod goals;
+mod html;
+mod launch;
+mod log;
+mod machine;
+mod measure;
 mod memory;
 mod progress;
-mod report;
-mod runtimes;
-mod stats;
+mod results;
+mod spec;
+#[path = "../common/table.rs"]
+mod table;
+mod tables;
+mod tally;
+mod token;
+mod units;
 
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use cli::Cli;
+
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    let progress = progress::Progress::start();
-    let outcome = fan::run(&cli, &progress);
-    progress.finish();
-    match outcome {
-        Ok(table) => report::print(&table),
-        Err(failure) => report::fail(&failure),
+    let cli = Cli::parse();
+    if let Some(spec) = &cli.child {
+        return child::main(spec);
     }
+    match whole(&cli) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(why) => {
+            say(&why);
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Measures, prints, and writes the report. Whether each run's figures added up; an error is one sentence.
+fn whole(cli: &Cli) -> Result<bool, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/showcase");
+    let results = measure::all(cli, &folder)?;
+    for failure in &results.failures {
+        say(failure);
+    }
+    let report = folder.join("report.html");
+    html::write(&results, &report).map_err(|e| format!("cannot write {}: {e}", report.display()))?;
+    let printed = if cli.json { print_json(&results) } else { tables::print(&results) };
+    printed.map_err(|e| format!("cannot write the figures: {e}"))?;
+    say(&format!("the report is {}", report.display()));
+    Ok(results.failures.is_empty())
+}
+
+fn print_json(results: &results::Results) -> io::Result<()> {
+    let mut document = serde_json::to_string_pretty(results)?;
+    document.push('\n');
+    match io::stdout().lock().write_all(document.as_bytes()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// A line on stderr. Not `eprintln!`, which panics where stderr is closed.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "showcase: {line}");
 }

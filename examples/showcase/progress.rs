@@ -1,36 +1,30 @@
 //! The progress line on stderr. On a terminal one line that is written over; elsewhere a whole line for each
 //! stage and one every five seconds, so that a log stays readable.
 //!
-//! A thread of its own writes it, a few times a second, from a counter that the collector stores to every 4096 items:
-//! nothing of it lies on the measured path.
+//! A thread of this process writes it; the runs have processes of their own.
 
 use std::io::{IsTerminal, Write, stderr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub(crate) struct Progress {
     news: Sender<News>,
-    /// Items collected so far in this run.
-    counter: Arc<AtomicU64>,
     writer: JoinHandle<()>,
 }
 
 enum News {
     Stage(String),
-    /// What runs now, and how many items it has.
-    Step(String, u64),
+    /// What runs now, and how long it should take.
+    Step(String, Duration),
 }
 
 impl Progress {
-    pub(crate) fn start() -> Progress {
+    /// `planned` is what all steps together should take.
+    pub(crate) fn start(planned: Duration) -> Progress {
         let (news, inbox) = mpsc::channel();
-        let counter = Arc::new(AtomicU64::new(0));
-        let seen = counter.clone();
-        let writer = thread::spawn(move || write_until_finished(&inbox, &seen));
-        Progress { news, counter, writer }
+        let writer = thread::spawn(move || write_until_finished(&inbox, planned));
+        Progress { news, writer }
     }
 
     /// Says what the next steps belong to.
@@ -39,14 +33,9 @@ impl Progress {
         let _ = self.news.send(News::Stage(what));
     }
 
-    /// Says which run begins now, and of how many items.
-    pub(crate) fn step(&self, what: String, items: u64) {
-        let _ = self.news.send(News::Step(what, items));
-    }
-
-    /// Where the collector says how far it is.
-    pub(crate) fn counter(&self) -> Arc<AtomicU64> {
-        self.counter.clone()
+    /// Says which run begins now, and how long it should take.
+    pub(crate) fn step(&self, what: String, planned: Duration) {
+        let _ = self.news.send(News::Step(what, planned));
     }
 
     /// Wipes the line; to be called before anything else is printed.
@@ -56,26 +45,44 @@ impl Progress {
     }
 }
 
-fn write_until_finished(inbox: &Receiver<News>, seen: &AtomicU64) {
+/// How far all steps are.
+struct Way {
+    planned: Duration,
+    done: Duration,
+    step: Duration,
+    began: Instant,
+}
+
+impl Way {
+    fn percent(&self) -> f64 {
+        let now = self.done + self.began.elapsed().min(self.step);
+        (100.0 * now.as_secs_f64() / self.planned.as_secs_f64().max(1e-9)).min(100.0)
+    }
+}
+
+fn write_until_finished(inbox: &Receiver<News>, planned: Duration) {
     let terminal = stderr().is_terminal();
     let every = if terminal { Duration::from_millis(100) } else { Duration::from_secs(5) };
-    let (mut stage, mut step, mut items) = (String::new(), String::new(), 0);
+    let (mut stage, mut step) = (String::new(), String::new());
+    let mut way = Way { planned, done: Duration::ZERO, step: Duration::ZERO, began: Instant::now() };
     let mut due = Instant::now() + every;
     loop {
         // A closed stderr must not end the run: the results of the writes are dropped.
         match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
             Ok(News::Stage(what)) => {
-                stage = what;
+                (stage, step) = (what, String::new());
                 if !terminal {
                     let _ = writeln!(stderr(), "{stage}");
                 }
             }
-            Ok(News::Step(what, of)) => (step, items) = (what, of),
+            Ok(News::Step(what, takes)) => {
+                let done = way.done + way.step;
+                (step, way) = (what, Way { planned, done, step: takes, began: Instant::now() });
+            }
             Err(RecvTimeoutError::Timeout) => {
-                // Ordering: Relaxed; a figure for the eye.
-                let percent = seen.load(Ordering::Relaxed).min(items) * 100 / items.max(1);
                 let (before, after) = if terminal { ("\r\x1b[K", "") } else { ("", "\n") };
-                let _ = write!(stderr(), "{before}{stage}, {step}: {percent} %{after}");
+                let comma = if step.is_empty() { "" } else { ", " };
+                let _ = write!(stderr(), "{before}{:3.0} %  {stage}{comma}{step}{after}", way.percent());
                 due = Instant::now() + every;
             }
             Err(RecvTimeoutError::Disconnected) => break,

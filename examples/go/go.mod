@@ -1,0 +1,3 @@
+module gmprt.example/showcase
+
+go 1.23
