@@ -13,6 +13,8 @@
 mod claim;
 #[path = "channel_modes/costs.rs"]
 mod costs;
+#[path = "../common/ending.rs"]
+mod ending;
 #[path = "../common/figures.rs"]
 mod figures;
 #[path = "channel_modes/log.rs"]
@@ -20,7 +22,6 @@ mod log;
 #[path = "../common/table.rs"]
 mod table;
 
-use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -249,19 +250,5 @@ fn claims(none: &Log, two: &Log, tries: &Log, limits: &Log) -> Vec<Claim> {
 }
 
 fn main() -> ExitCode {
-    let outcome = report(&Cli::parse()).and_then(|text| {
-        let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            // A reader who has gone away (`| head -1`) is no failure.
-            Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write: {e}")),
-            _ => Ok(()),
-        }
-    });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(wrong) => {
-            let _ = writeln!(io::stderr(), "channel_modes: {wrong}");
-            ExitCode::FAILURE
-        }
-    }
+    ending::end("channel_modes", report(&Cli::parse()))
 }

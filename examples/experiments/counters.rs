@@ -18,13 +18,14 @@
 //! the sum at the end.
 
 mod claim;
+#[path = "../common/ending.rs"]
+mod ending;
 #[path = "../common/figures.rs"]
 mod figures;
 #[path = "../common/table.rs"]
 mod table;
 
 use std::hint::black_box;
-use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -239,20 +240,7 @@ async fn add_until_over(watched: Arc<Watched>) {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let text = match measure(&args) {
-        Ok(text) => text,
-        Err(what) => return fail(&what),
-    };
-    match writeln!(io::stdout(), "{text}") {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => fail(&format!("cannot write the tables: {e}")),
-        _ => ExitCode::SUCCESS, // a reader who has gone away (`| head -1`) is no failure
-    }
-}
-
-fn fail(what: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "counters: {what}"); // stderr may be closed, which changes nothing
-    ExitCode::FAILURE
+    ending::end("counters", measure(&Args::parse()).map(|text| text + "\n"))
 }
 
 fn measure(args: &Args) -> Result<String, String> {

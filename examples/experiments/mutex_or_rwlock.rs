@@ -19,6 +19,8 @@
 //! counted at the end.
 
 mod claim;
+#[path = "../common/ending.rs"]
+mod ending;
 #[path = "../common/figures.rs"]
 mod figures;
 #[path = "mutex_or_rwlock/report.rs"]
@@ -26,7 +28,6 @@ mod report;
 #[path = "../common/table.rs"]
 mod table;
 
-use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -273,20 +274,7 @@ impl Figures {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let text = match measure(&args) {
-        Ok(text) => text,
-        Err(what) => return fail(&what),
-    };
-    match writeln!(io::stdout(), "{text}") {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => fail(&format!("cannot write the tables: {e}")),
-        _ => ExitCode::SUCCESS, // a reader who has gone away (`| head -1`) is no failure
-    }
-}
-
-fn fail(what: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "mutex_or_rwlock: {what}"); // stderr may be closed, which changes nothing
-    ExitCode::FAILURE
+    ending::end("mutex_or_rwlock", measure(&Args::parse()).map(|text| text + "\n"))
 }
 
 fn measure(args: &Args) -> Result<String, String> {

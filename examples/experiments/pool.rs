@@ -21,6 +21,8 @@
 //! them stands by how much the process has grown.
 
 mod claim;
+#[path = "../common/ending.rs"]
+mod ending;
 #[path = "../common/figures.rs"]
 mod figures;
 #[path = "../showcase/memory.rs"]
@@ -31,7 +33,6 @@ mod table;
 mod values;
 
 use std::hint::black_box;
-use std::io::{self, ErrorKind, Write};
 use std::ops::{DerefMut, Range};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -220,20 +221,7 @@ impl Figures {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let text = match measure(&args) {
-        Ok(text) => text,
-        Err(what) => return fail(&what),
-    };
-    match writeln!(io::stdout(), "{text}") {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => fail(&format!("cannot write the tables: {e}")),
-        _ => ExitCode::SUCCESS, // a reader who has gone away (`| head -1`) is no failure
-    }
-}
-
-fn fail(what: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "pool: {what}"); // stderr may be closed, which changes nothing
-    ExitCode::FAILURE
+    ending::end("pool", measure(&Args::parse()).map(|text| text + "\n"))
 }
 
 fn measure(args: &Args) -> Result<String, String> {

@@ -11,12 +11,13 @@
 //! ```
 
 mod claim;
+#[path = "../common/ending.rs"]
+mod ending;
 #[path = "../common/figures.rs"]
 mod figures;
 #[path = "../common/table.rs"]
 mod table;
 
-use std::io::{self, ErrorKind, Write};
 use std::panic::{self, panic_any};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -349,19 +350,5 @@ fn claims(seen: &[(Case, Seen)], takes: Duration) -> Vec<Claim> {
 }
 
 fn main() -> ExitCode {
-    let outcome = report(&Cli::parse()).and_then(|text| {
-        let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            // A reader who has gone away (`| head -1`) is no failure.
-            Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write: {e}")),
-            _ => Ok(()),
-        }
-    });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(wrong) => {
-            let _ = writeln!(io::stderr(), "wait_group_and_context: {wrong}");
-            ExitCode::FAILURE
-        }
-    }
+    ending::end("wait_group_and_context", report(&Cli::parse()))
 }

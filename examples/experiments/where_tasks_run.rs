@@ -10,6 +10,8 @@
 //! ```
 
 mod claim;
+#[path = "../common/ending.rs"]
+mod ending;
 #[path = "../common/figures.rs"]
 mod figures;
 #[path = "where_tasks_run/rules.rs"]
@@ -19,7 +21,6 @@ mod table;
 #[path = "where_tasks_run/watch.rs"]
 mod watch;
 
-use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -170,19 +171,5 @@ fn spread(rounds: &[Seen]) -> String {
 }
 
 fn main() -> ExitCode {
-    let outcome = report(&Cli::parse()).and_then(|text| {
-        let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            // A reader who has gone away (`| head -1`) is no failure.
-            Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write: {e}")),
-            _ => Ok(()),
-        }
-    });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(wrong) => {
-            let _ = writeln!(io::stderr(), "where_tasks_run: {wrong}");
-            ExitCode::FAILURE
-        }
-    }
+    ending::end("where_tasks_run", report(&Cli::parse()))
 }

@@ -26,6 +26,8 @@
 
 mod child;
 mod cli;
+#[path = "../common/ending.rs"]
+mod ending;
 mod fan;
 #[path = "../common/figures.rs"]
 mod figures;
@@ -47,7 +49,6 @@ mod tally;
 mod token;
 mod units;
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(why) => {
-            say(&why);
+            ending::say("showcase", &why);
             ExitCode::from(1)
         }
     }
@@ -75,26 +76,17 @@ fn whole(cli: &Cli) -> Result<bool, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/showcase");
     let results = measure::all(cli, &folder)?;
     for failure in &results.failures {
-        say(failure);
+        ending::say("showcase", failure);
     }
     let report = folder.join("report.html");
     html::write(&results, &report).map_err(|e| format!("cannot write {}: {e}", report.display()))?;
-    let printed = if cli.json { print_json(&results) } else { tables::print(&results) };
-    printed.map_err(|e| format!("cannot write the figures: {e}"))?;
-    say(&format!("the report is {}", report.display()));
+    let text = if cli.json { json(&results)? } else { tables::text(&results) };
+    ending::print(&text).map_err(|e| format!("cannot write the figures: {e}"))?;
+    ending::say("showcase", &format!("the report is {}", report.display()));
     Ok(results.failures.is_empty())
 }
 
-fn print_json(results: &results::Results) -> io::Result<()> {
-    let mut document = serde_json::to_string_pretty(results)?;
-    document.push('\n');
-    match io::stdout().lock().write_all(document.as_bytes()) {
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
-}
-
-/// A line on stderr. Not `eprintln!`, which panics where stderr is closed.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "showcase: {line}");
+fn json(results: &results::Results) -> Result<String, String> {
+    let document = serde_json::to_string_pretty(results).map_err(|e| format!("cannot write JSON: {e}"))?;
+    Ok(document + "\n")
 }

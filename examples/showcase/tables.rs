@@ -1,6 +1,4 @@
-//! The results on stdout: a table for each scenario, as in the article, then the goals.
-
-use std::io::{self, ErrorKind, Write};
+//! The results as text: a table for each scenario, as in the article, then the goals.
 
 use crate::figures::{counted, grouped};
 use crate::results::{self, Cell, Results, Row};
@@ -8,8 +6,8 @@ use crate::spec::{Job, Runtime};
 use crate::table::Table;
 use crate::units;
 
-/// Prints all of it. A reader who has gone away (`| head -1`) is no failure.
-pub(crate) fn print(results: &Results) -> io::Result<()> {
+/// All of it.
+pub(crate) fn text(results: &Results) -> String {
     let mut out = String::new();
     for scenario in ["token", "fan", "log"] {
         let cells: Vec<&Cell> = results.cells.iter().filter(|cell| cell.job.tag() == scenario).collect();
@@ -24,10 +22,7 @@ pub(crate) fn print(results: &Results) -> io::Result<()> {
     for what in &results.left_out {
         out += &format!("left out: {what}\n");
     }
-    match io::stdout().lock().write_all(out.as_bytes()) {
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
+    out
 }
 
 fn table(scenario: &str, cells: &[&Cell], results: &Results) -> Table {

@@ -119,17 +119,14 @@ func (c *client) end() {
 	c.total.refused.Add(c.refused)
 }
 
-// open is the open loop: each client sleeps until its next arrival, then asks. This goroutine is the ticker meanwhile.
-func open(clients []client, refill *refill) {
+// serve runs a goroutine for each client, which asks as ask does. This goroutine is the ticker meanwhile.
+func serve(clients []client, refill *refill, ask func(*client, chan struct{})) {
 	bucket, end := make(chan struct{}, capacity), make(chan struct{})
 	var asking sync.WaitGroup
 	asking.Add(len(clients))
 	for i := range clients {
-		go func(c client) {
-			for arrival, ok := c.nextArrival(); ok; arrival, ok = c.nextArrival() {
-				time.Sleep(time.Until(arrival))
-				c.decided(take(bucket))
-			}
+		go func(c client) { // its own, far from the next one's
+			ask(&c, bucket)
 			c.end()
 			asking.Done()
 		}(clients[i])
@@ -141,26 +138,20 @@ func open(clients []client, refill *refill) {
 	refill.until(end, bucket)
 }
 
-// closed is the closed loop: each client asks again once it is answered and the others have had their turn.
-func closed(clients []client, refill *refill) {
-	bucket, end := make(chan struct{}, capacity), make(chan struct{})
-	var asking sync.WaitGroup
-	asking.Add(len(clients))
-	for i := range clients {
-		go func(c client) {
-			for c.asksAgain() {
-				runtime.Gosched()
-				c.decided(take(bucket))
-			}
-			c.end()
-			asking.Done()
-		}(clients[i])
+// open is a client in the open loop: it sleeps until its next arrival, then asks.
+func open(c *client, bucket chan struct{}) {
+	for arrival, ok := c.nextArrival(); ok; arrival, ok = c.nextArrival() {
+		time.Sleep(time.Until(arrival))
+		c.decided(take(bucket))
 	}
-	go func() {
-		asking.Wait()
-		close(end)
-	}()
-	refill.until(end, bucket)
+}
+
+// closed is a client in the closed loop: it asks again once it is answered and the others have had their turn.
+func closed(c *client, bucket chan struct{}) {
+	for c.asksAgain() {
+		runtime.Gosched()
+		c.decided(take(bucket))
+	}
 }
 
 func main() {
@@ -179,9 +170,9 @@ func main() {
 			}
 			refill := &refill{start: schedule.start}
 			if spec.Rate == 0 {
-				closed(clients, refill)
+				serve(clients, refill, closed)
 			} else {
-				open(clients, refill)
+				serve(clients, refill, open)
 			}
 			outcome := &run.Outcome{Seconds: time.Since(schedule.start).Seconds(), Latencies: latencies.Recorded()}
 			asked, accepted, refused := total.asked.Load(), total.accepted.Load(), total.refused.Load()
