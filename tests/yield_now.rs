@@ -108,37 +108,111 @@ fn two_yields_in_one_poll_and_a_yield_that_is_dropped_leave_nothing_behind() {
     assert!(!handle.is_finished());
 }
 
+/// On one P, so many tasks yield until the first of them has had `most` turns; beside them, if `chain`, two tasks wake each
+/// other all the time. The fewest turns that one had.
+fn fewest_turns(tasks: usize, most: usize, chain: bool) -> usize {
+    let rt = runtime(1);
+    let turns: Arc<Vec<Count>> = Arc::new((0..tasks).map(|_| Count::default()).collect());
+    let over = Arc::new(Count::default());
+    let yields = {
+        let (turns, over) = (turns.clone(), over.clone());
+        move |i: usize| {
+            let (turns, over) = (turns.clone(), over.clone());
+            async move {
+                while over.get() == 0 {
+                    turns[i].add();
+                    if turns[i].get() == most {
+                        over.add();
+                    }
+                    gmprt::yield_now().await;
+                }
+            }
+        }
+    };
+    rt.block_on(rt.spawn(async move {
+        let (ping, pings) = gmprt::chan::bounded(0);
+        let (pong, pongs) = gmprt::chan::bounded(0);
+        gmprt::spawn(async move {
+            while let Ok(()) = pings.recv().await {
+                pong.send(()).await.unwrap();
+            }
+        });
+        let chain = gmprt::spawn(async move {
+            while chain && over.get() == 0 {
+                ping.send(()).await.unwrap();
+                pongs.recv().await.unwrap();
+            }
+        });
+        let tasks: Vec<_> = (0..tasks).map(|i| gmprt::spawn(yields(i))).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        chain.await.unwrap();
+    }))
+    .unwrap();
+    turns.iter().map(Count::get).min().unwrap()
+}
+
 /// Of more tasks than the rings hold none waits while others have hundreds of turns.
 #[test]
 fn tasks_beyond_what_the_ring_holds_have_their_turns_too() {
     let _watch = watch();
-    let rt = runtime(1);
-    let turns: Arc<Vec<Count>> = Arc::new((0..2000).map(|_| Count::default()).collect());
-    let over = Arc::new(Count::default());
-    rt.block_on(rt.spawn({
-        let (turns, over) = (turns.clone(), over.clone());
-        async move {
-            let tasks: Vec<_> = (0..turns.len())
-                .map(|i| {
-                    let (turns, over) = (turns.clone(), over.clone());
-                    gmprt::spawn(async move {
-                        while over.get() == 0 {
-                            turns[i].add();
-                            if turns[i].get() == 400 {
-                                over.add(); // the first to have so many turns ends it
-                            }
-                            gmprt::yield_now().await;
-                        }
-                    })
-                })
-                .collect();
-            for task in tasks {
-                task.await.unwrap();
-            }
-        }
-    }))
-    .unwrap();
-    let fewest = turns.iter().map(Count::get).min().unwrap();
-
+    let fewest = fewest_turns(2000, 400, false);
     assert!(fewest >= 50, "one had 400 turns, another {fewest}");
+}
+
+/// A task that came out of the injector runs before its ring can spill it again. Some numbers of tasks are those at which it
+/// did not: the same tasks were then taken and spilled again for ever.
+#[test]
+fn no_task_is_moved_between_ring_and_injector_without_a_turn() {
+    let _watch = watch();
+    for tasks in [300, 310, 379, 508, 568, 637] {
+        let fewest = fewest_turns(tasks, 300, false);
+        assert!(fewest >= 20, "of {tasks} tasks one had 300 turns, another {fewest}");
+    }
+}
+
+/// The end of a chain brings a batch from the injector into the ring: no more than it has room for, or what waits longest in
+/// the ring is spilled without a turn, at the end of each chain.
+#[test]
+fn beside_a_chain_every_yielder_has_its_turn() {
+    let _watch = watch();
+    let fewest = fewest_turns(2000, 100, true);
+    assert!(fewest >= 5, "one had 100 turns, another {fewest}");
+}
+
+/// What a yield spills are not only tasks that have yielded: those that have not run yet have their first turn before others
+/// have many.
+#[test]
+fn what_a_yield_spills_does_not_wait_for_its_first_turn() {
+    let _watch = watch();
+    let rt = runtime(1);
+    let polls = Arc::new(Count::default());
+    let latest = rt
+        .block_on(rt.spawn({
+            let polls = polls.clone();
+            async move {
+                let tasks: Vec<_> = (0..257) // a ring, and `runnext`
+                    .map(|_| {
+                        let polls = polls.clone();
+                        gmprt::spawn(async move {
+                            let first = polls.get();
+                            while polls.get() < 20_000 {
+                                polls.add();
+                                gmprt::yield_now().await;
+                            }
+                            first
+                        })
+                    })
+                    .collect();
+                gmprt::yield_now().await;
+                let mut latest = 0;
+                for task in tasks {
+                    latest = latest.max(task.await.unwrap());
+                }
+                latest
+            }
+        }))
+        .unwrap();
+    assert!(latest < 4 * 257, "the last of 257 tasks had its first turn after {latest} turns of others");
 }

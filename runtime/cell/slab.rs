@@ -8,7 +8,7 @@
 //!    loaded ≤32  spare ≤32  …                      …
 //!        └───── a chain of 32 ─────┐  ┌────────────┘
 //!                                  ▼  ▲
-//!                    Depot, per class: full chains, pages (32 slots, or fewer large ones)
+//!                    Depot, per class: chains, pages (32 slots, or fewer large ones)
 //! ```
 //!
 //! L1. A slot's header is initialised when its page is carved and stays valid memory, header and all,
@@ -101,7 +101,8 @@ impl Chain {
     }
 }
 
-/// One class of a cache: Bonwick's two magazines. Between two trips to the depot lie at least 32 calls.
+/// One class of a cache: Bonwick's two magazines. Between two trips to the depot lie at least 32 calls, once it is warm: a new
+/// page may have fewer slots.
 struct Magazines {
     loaded: Chain,
     spare: Chain,

@@ -14,6 +14,10 @@ pub(crate) const INJECTOR_BATCH: usize = 128;
 /// Ps yielded at a fifth of the rate (11 million a second; 49 with 8, where the slowest in a hundred waited least).
 pub(crate) const YIELDER_BATCH: usize = 8;
 
+/// Schedticks in which each task of a ring has its turn: as many as it has slots, and as many again for ticks that go
+/// elsewhere, to the injector say.
+pub(crate) const RING_TURNS: u64 = 512;
+
 /// Walks over all other Ps before a thief gives up; timers and `runnext` only in the last.
 /// Go: `stealWork`, `stealTries`.
 pub(crate) const STEAL_ROUNDS: u32 = 4;

@@ -27,7 +27,7 @@ use super::tally::Tally;
 use crate::cell::raw::Header;
 use crate::cell::slab::{FreeSlots, Slab, Slot};
 use crate::cell::{Queued, TaskId};
-use crate::policy::tuning::{ID_BATCH, RUNNEXT_BACKOFF};
+use crate::policy::tuning::{ID_BATCH, RING_TURNS, RUNNEXT_BACKOFF};
 use crate::queue::injector::Injector;
 use crate::queue::ring::{Full, Ring};
 use crate::queue::victims::next_random;
@@ -66,6 +66,8 @@ struct Local {
     next_id: Cell<u64>,
     last_id: Cell<u64>,
     chain: Chain,
+    /// The tick at which a task last came into the ring that may not have run yet.
+    fresh: Cell<u64>,
     /// The tick at which the line of Ms was last served from here, and whether a chain has ended since.
     line_served: Cell<u64>,
     line_due: Cell<bool>,
@@ -148,6 +150,7 @@ impl Processor {
                 next_id: Cell::new(1),
                 last_id: Cell::new(0),
                 chain: Chain::default(),
+                fresh: Cell::new(0),
                 line_served: Cell::new(u64::MAX),
                 line_due: Cell::new(false),
             }),
@@ -260,17 +263,20 @@ impl LocalP {
         self.push_back(task.into_raw(), injector);
     }
 
-    /// Puts a task that yielded at the ring's tail. What a full ring spills are yielders then: were it foreign work, every
-    /// P's yields would make way for it through the injector, and a thousand tasks that yield keep each other there.
+    /// Puts a task that yielded at the ring's tail. If all in a full ring have had their turns, what it spills are yielders:
+    /// were it foreign work, every P's yields would make way for it through the injector, and a thousand tasks that yield
+    /// keep each other there.
     #[inline]
     pub(crate) fn put_back_yielder(&self, task: Queued, injector: &Injector<Header>) {
         if let Err(full) = self.ring.push_back(task.into_raw()) {
-            self.overflow(full, injector, true);
+            let ticks = self.tally.schedtick.get() - self.local.fresh.get();
+            self.overflow(full, injector, ticks > RING_TURNS);
         }
     }
 
     #[inline]
     fn push_back(&self, task: NonNull<Header>, injector: &Injector<Header>) {
+        self.local.fresh.set(self.tally.schedtick.get());
         if let Err(full) = self.ring.push_back(task) {
             self.overflow(full, injector, false);
         }
@@ -331,6 +337,14 @@ impl LocalP {
         Some(queued(first))
     }
 
+    /// As [`take_injected_batch`](Self::take_injected_batch), where only yielders wait: they have all run.
+    pub(crate) fn take_yielders(&self, n: usize, injector: &Injector<Header>) -> Option<Queued> {
+        let fresh = self.local.fresh.get();
+        let first = self.take_injected_batch(n, injector);
+        self.local.fresh.set(fresh);
+        first
+    }
+
     /// Half of `victim`'s ring into the own, which is empty; in the last round its `runnext`, if that is
     /// all there is. Go: `runqsteal`.
     pub(crate) fn steal_from(&self, victim: &Processor, last_round: bool) -> Option<Queued> {
@@ -339,6 +353,7 @@ impl LocalP {
             None if last_round => (victim.steal_next()?, 1),
             None => return None,
         };
+        self.local.fresh.set(self.tally.schedtick.get());
         self.tally.steals.add(1);
         self.tally.stolen.add(taken);
         Some(task)

@@ -48,9 +48,8 @@ impl Sources for Hunt<'_> {
         }
         // Many, and yielders alone: the rings are full of such as well. One at a time would leave these here while those have
         // turn after turn. (With one P many is more than a ring holds: up to there the order is Go's.)
-        let room = RING_SLOTS.saturating_sub(self.p().queue_len());
-        let n = self.share(waiting).min(YIELDER_BATCH).min(room).max(1);
-        self.p().take_injected_batch(n, injector)
+        let n = self.share(waiting).min(YIELDER_BATCH).min(self.room()).max(1);
+        self.p().take_yielders(n, injector)
     }
 
     #[inline(always)]
@@ -61,9 +60,12 @@ impl Sources for Hunt<'_> {
     #[cold]
     fn end_chain(&mut self) {
         let p = self.p();
-        p.end_chain(&self.shared.injector);
-        if let Some(task) = self.injector_batch() {
-            self.p().put_back(task, &self.shared.injector);
+        let injector = &self.shared.injector;
+        p.end_chain(injector);
+        // No more than there is room for: what a full ring spills are those that have waited longest in it.
+        let n = self.share(injector.len()).min(self.room());
+        if let Some(task) = p.take_injected_batch(n, injector) {
+            p.put_back(task, injector);
         }
     }
 
@@ -159,6 +161,13 @@ impl Hunt<'_> {
     /// A fair share of what waits in the injector. Go: `globrunqgetbatch`.
     fn share(&self, waiting: usize) -> usize {
         (waiting / self.shared.procs.len() + 1).min(waiting).min(INJECTOR_BATCH)
+    }
+
+    /// How many tasks the ring takes from the injector. The last slots are left for those that run at once and yield: a batch
+    /// at the tail of a ring that fills up before the batch comes to its head would be spilled again without a turn, and for
+    /// some numbers of tasks again and again.
+    fn room(&self) -> usize {
+        (RING_SLOTS - YIELDER_BATCH).saturating_sub(self.p().queue_len())
     }
 
     /// Fires the due timers of the P numbered `whose`, the own or another, on the own. Go: `timers.check`.
