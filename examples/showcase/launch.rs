@@ -73,7 +73,10 @@ impl Run {
         let mut command = match spec.runtime {
             Runtime::Go => {
                 let folder = go.ok_or("Go's programs have not been built")?;
-                Command::new(folder.join(spec.job.tag()))
+                let mut go = Command::new(folder.join(spec.job.tag()));
+                // As Go runs by itself, whatever it is told elsewhere.
+                go.env_remove("GOGC").env_remove("GOMEMLIMIT").env_remove("GODEBUG");
+                go
             }
             _ => {
                 let mut this = Command::new(this_program()?);

@@ -78,10 +78,11 @@ fn whole(cli: &Cli) -> Result<bool, String> {
     for failure in &results.failures {
         ending::say("showcase", failure);
     }
-    let report = folder.join("report.html");
-    html::write(&results, &report).map_err(|e| format!("cannot write {}: {e}", report.display()))?;
+    // The figures first: they are there even if the report cannot be written.
     let text = if cli.json { json(&results)? } else { tables::text(&results) };
     ending::print(&text).map_err(|e| format!("cannot write the figures: {e}"))?;
+    let report = folder.join("report.html");
+    html::write(&results, &report).map_err(|e| format!("cannot write {}: {e}", report.display()))?;
     ending::say("showcase", &format!("the report is {}", report.display()));
     Ok(results.failures.is_empty())
 }

@@ -4,6 +4,7 @@
 //! leaves out. The runtimes take turns at each job, and who goes first changes from round to round.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -81,12 +82,17 @@ fn cells(cli: &Cli, folder: &Path) -> Vec<(Job, f64)> {
                 }
             }
             Scenario::Log => {
-                let file = cli.log_file.clone().unwrap_or_else(|| folder.join("log.txt"));
+                let file = cli.log_file.clone().unwrap_or_else(|| folder.join(own_log_name()));
                 cells.push((Job::Log { producers: LOGGERS, file, fsync: cli.fsync }, cli.seconds));
             }
         }
     }
     cells
+}
+
+/// Of this process only: two showcases at once must not write to one file.
+fn own_log_name() -> String {
+    format!("log.{}.txt", std::process::id())
 }
 
 /// What stays the same from run to run, and what is noted of all.
@@ -147,12 +153,17 @@ impl Runs {
 
     /// One run; what is wrong with it is noted.
     fn once(&mut self, spec: &Spec) -> Result<Measured, String> {
-        let measured = launch(spec, self.go.as_ref().map(|go| go.programs.as_path()))?;
-        let mut wrong: Vec<String> = measured.outcome.failure.iter().cloned().collect();
+        let launched = launch(spec, self.go.as_ref().map(|go| go.programs.as_path()))
+            .map_err(|why| format!("{}, {}: {why}", spec.job.tag(), spec.job.case()));
+        let mut wrong = Vec::new();
         if let Job::Log { file, .. } = &spec.job {
-            wrong.extend(log::account(file, &measured.outcome.counts).err());
+            if let Ok(measured) = &launched {
+                wrong.extend(log::account(file, &measured.outcome.counts).err());
+            }
             self.tidy_up(file);
         }
+        let measured = launched?;
+        wrong.splice(0..0, measured.outcome.failure.clone());
         for what in wrong {
             self.failures.push(format!(
                 "{}, {}, on {}: {what}",
@@ -167,6 +178,7 @@ impl Runs {
     fn tidy_up(&mut self, log: &PathBuf) {
         if self.own_log
             && let Err(e) = std::fs::remove_file(log)
+            && e.kind() != ErrorKind::NotFound
         {
             self.failures.push(format!("cannot remove {}: {e}", log.display()));
         }
@@ -190,8 +202,8 @@ fn row(runtime: Runtime, rounds: Vec<Measured>) -> Row {
         runtime,
         throughput: of(throughput),
         throughput_by_round: rounds.iter().map(throughput).collect(),
-        p50_ns: of(|m| quantile(&m.outcome.latencies, 0.50)),
-        p99_ns: of(|m| quantile(&m.outcome.latencies, 0.99)),
+        p50_ns: latency(&rounds, 0.50),
+        p99_ns: latency(&rounds, 0.99),
         growth_bytes: of(|m| m.growth() as f64),
         latencies: latencies.into_iter().collect(),
         memory: rounds.into_iter().next_back().map(|last| last.memory).unwrap_or_default(),
@@ -205,7 +217,13 @@ fn throughput(of: &Measured) -> f64 {
     of.outcome.operations as f64 / of.outcome.seconds.max(1e-9)
 }
 
-/// The least latency that so large a part of all does not exceed; 0 if none was timed.
+/// The median of the rounds in which something was timed; 0 if there is none.
+fn latency(rounds: &[Measured], q: f64) -> f64 {
+    let timed = rounds.iter().map(|round| &round.outcome.latencies).filter(|latencies| !latencies.is_empty());
+    median(timed.map(|latencies| quantile(latencies, q)))
+}
+
+/// The least latency that so large a part of all does not exceed.
 fn quantile(latencies: &[(u64, u64)], q: f64) -> f64 {
     let all: u64 = latencies.iter().map(|&(_, count)| count).sum();
     let rank = ((q * all as f64).ceil() as u64).max(1);

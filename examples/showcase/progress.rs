@@ -80,7 +80,8 @@ fn write_until_finished(inbox: &Receiver<News>, planned: Duration) {
                 (step, way) = (what, Way { planned, done, step: takes, began: Instant::now() });
             }
             Err(RecvTimeoutError::Timeout) => {
-                let (before, after) = if terminal { ("\r\x1b[K", "") } else { ("", "\n") };
+                // Without wrapping: what is too long for the terminal is cut off, for `\r` goes back one row only.
+                let (before, after) = if terminal { ("\r\x1b[K\x1b[?7l", "\x1b[?7h") } else { ("", "\n") };
                 let comma = if step.is_empty() { "" } else { ", " };
                 let _ = write!(stderr(), "{before}{:3.0} %  {stage}{comma}{step}{after}", way.percent());
                 due = Instant::now() + every;

@@ -64,7 +64,7 @@ fn table(scenario: &str, cells: &[&Cell], results: &Results) -> Table {
 /// The cells of the columns that only this scenario has.
 fn extra_cells(job: &Job, row: &Row) -> Vec<String> {
     match job {
-        Job::Token { .. } => vec![format!("{:.1}", row.accepted()), units::percent(row.refused())],
+        Job::Token { .. } => vec![units::count(row.accepted()), units::percent(row.refused())],
         Job::Fan { .. } => vec![],
         Job::Log { .. } => ["sent", "unwritten"].map(|name| grouped(row.count(name) as u64)).to_vec(),
     }

@@ -43,7 +43,8 @@ func newItem(n uint64) item {
 	return item{n, 0}
 }
 
-// quota is how many numbers one producer sends: up to a limit, or as many as the time allows.
+// quota is how many numbers one producer sends: up to a limit, or as many as the time allows. Its goroutine has a copy, so
+// that no two write to one cache line, and puts it back at its end.
 type quota struct {
 	limit, made uint64
 	over        *run.Over // nil where only the limit counts
@@ -64,7 +65,7 @@ func fan(quotas []quota, workers int, tally *tally) {
 	feeding.Add(len(quotas))
 	working.Add(workers)
 	for i := range quotas {
-		go func(q *quota) { defer feeding.Done(); for q.next() { in <- newItem(q.made) } }(&quotas[i])
+		go func(q quota) { defer feeding.Done(); for q.next() { in <- newItem(q.made) }; quotas[i] = q }(quotas[i])
 	}
 	for i := 0; i < workers; i++ {
 		go func() { defer working.Done(); for it := range in { out <- item{it.value * it.value, it.fed} } }()
@@ -94,15 +95,18 @@ func main() {
 			start := time.Now()
 			fan(quotas, spec.Workers, tally)
 			outcome := &run.Outcome{Seconds: time.Since(start).Seconds(), Operations: tally.count, Latencies: tally.times.Recorded()}
-			var sum uint64
+			var made, sum uint64
 			for _, q := range quotas {
-				n := q.made // 1² + 2² + … + n², modulo 2^64, as the collector's
-				for i := uint64(1); i <= n; i++ {
+				made += q.made
+				for i := uint64(1); i <= q.made; i++ { // 1² + 2² + … + n², modulo 2^64, as the collector's
 					sum += i * i
 				}
 			}
-			if sum != tally.sum {
-				outcome.Fail("wrong sum: %d from %d items, it should be %d", tally.sum, tally.count, sum)
+			if spec.Items != 0 && made != spec.Items {
+				outcome.Fail("%d items were made, %d were asked for", made, spec.Items)
+			}
+			if tally.count != made || tally.sum != sum {
+				outcome.Fail("%d items with the sum %d came, it should be %d with %d", tally.count, tally.sum, made, sum)
 			}
 			return outcome
 		}

@@ -21,6 +21,7 @@ const (
 type refill struct {
 	start        time.Time
 	ticks, putIn uint64
+	left         int // tokens in the bucket at the end
 }
 
 // until is the ticker: it puts in what each tick brings, as far as there is room, until the end. The ticks are counted
@@ -39,6 +40,7 @@ func (r *refill) until(end <-chan struct{}, bucket chan<- struct{}) {
 				}
 			}
 		case <-end:
+			r.left = len(bucket)
 			return
 		}
 	}
@@ -162,6 +164,9 @@ func main() {
 			requests: uint64(math.Round(float64(spec.Rate) * spec.Seconds)),
 		}
 		total, latencies, clients := new(total), run.NewShards(), make([]client, spec.Clients)
+		for i := range clients {
+			clients[i].number = i // touched before memory is looked at, as in Rust
+		}
 		return func() *run.Outcome {
 			over := run.After(spec.Duration())
 			schedule.start = time.Now()
@@ -186,6 +191,9 @@ func main() {
 			}
 			if accepted > refill.putIn {
 				outcome.Fail("%d requests were accepted, but only %d tokens were put in", accepted, refill.putIn)
+			}
+			if accepted+uint64(refill.left) != refill.putIn {
+				outcome.Fail("%d tokens were put in, but %d taken and %d left", refill.putIn, accepted, refill.left)
 			}
 			return outcome
 		}

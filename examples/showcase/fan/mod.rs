@@ -59,8 +59,14 @@ struct Quota {
     made: u64,
     limit: u64,
     over: Option<Over>,
-    /// Where all producers leave the sum that their squares should have.
-    expected: Arc<AtomicU64>,
+    expected: Arc<Expected>,
+}
+
+/// Where all producers leave how many items they made, and the sum that the squares should have.
+#[derive(Default)]
+struct Expected {
+    count: AtomicU64,
+    sum: AtomicU64,
 }
 
 impl Iterator for Quota {
@@ -77,8 +83,9 @@ impl Iterator for Quota {
 
 impl Drop for Quota {
     fn drop(&mut self) {
-        // Ordering: Relaxed; read once the main task has ended, which is after the last item of this producer.
-        self.expected.fetch_add(sum_of_squares(self.made), Ordering::Relaxed);
+        // Ordering: Relaxed, both; read once the main task has ended, which is after the last item of this producer.
+        self.expected.count.fetch_add(self.made, Ordering::Relaxed);
+        self.expected.sum.fetch_add(sum_of_squares(self.made), Ordering::Relaxed);
     }
 }
 
@@ -91,7 +98,7 @@ pub(crate) fn prepare(
 ) -> impl FnOnce(&Started) -> Outcome {
     let tally = Tally { sum: 0, count: 0, times: Latencies::new() };
     let deadline = Deadline::new(spec.seconds);
-    let expected = Arc::new(AtomicU64::new(0));
+    let expected = Arc::new(Expected::default());
     let quotas: Vec<Quota> = (0..u64::from(producers))
         .map(|i| Quota {
             made: 0,
@@ -107,10 +114,19 @@ pub(crate) fn prepare(
             Started::Tokio(rt) if workers == 1 => rt.run(tokio::fan_one(quotas, tally)),
             Started::Tokio(rt) => rt.run(tokio::fan(quotas, workers, tally)),
         };
-        // Ordering: Relaxed, as in `Quota::drop`.
-        let expected = expected.load(Ordering::Relaxed);
-        let failure = (tally.sum != expected)
-            .then(|| format!("wrong sum: {} from {} items, it should be {expected}", tally.sum, tally.count));
+        // Ordering: Relaxed, both, as in `Quota::drop`.
+        let (made, sum) = (expected.count.load(Ordering::Relaxed), expected.sum.load(Ordering::Relaxed));
+        let asked = if items == 0 { made } else { items };
+        let failure = if made != asked {
+            Some(format!("{made} items were made, {asked} were asked for"))
+        } else if (tally.count, tally.sum) != (made, sum) {
+            Some(format!(
+                "{} items with the sum {} came, it should be {made} with {sum}",
+                tally.count, tally.sum
+            ))
+        } else {
+            None
+        };
         Outcome {
             seconds,
             operations: tally.count,

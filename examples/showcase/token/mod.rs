@@ -41,8 +41,9 @@ impl Refill {
         let ticks = (tick.into().duration_since(self.start).as_nanos() / TICK.as_nanos()) as u64;
         let tokens = (CAPACITY - there).min((ticks - self.ticks) as usize);
         self.ticks = ticks;
-        // Ordering: Relaxed; each token that is put in after this reaches a client through the bucket.
+        // Ordering: Relaxed, both; read once the main task has ended, which is who calls this.
         self.total.put_in.fetch_add(tokens as u64, Ordering::Relaxed);
+        self.total.in_bucket.store((there + tokens) as u64, Ordering::Relaxed);
         tokens
     }
 }
@@ -115,6 +116,8 @@ struct Total {
     accepted: AtomicU64,
     refused: AtomicU64,
     put_in: AtomicU64,
+    /// Tokens in the bucket after the last tick: since then they can only have become fewer.
+    in_bucket: AtomicU64,
 }
 
 impl Drop for Client {
@@ -169,14 +172,19 @@ impl Total {
     /// `scheduled` requests ought to have been made, in an open loop.
     fn outcome(&self, seconds: f64, latencies: &Shards, scheduled: Option<u64>) -> Outcome {
         // Ordering: Relaxed, as in `Client::drop` and `Refill::due`.
-        let [asked, accepted, refused, put_in] = [&self.asked, &self.accepted, &self.refused, &self.put_in]
-            .map(|count| count.load(Ordering::Relaxed));
+        let [asked, accepted, refused, put_in, in_bucket] =
+            [&self.asked, &self.accepted, &self.refused, &self.put_in, &self.in_bucket]
+                .map(|count| count.load(Ordering::Relaxed));
         let failure = if asked != scheduled.unwrap_or(asked) {
             Some(format!("{asked} requests were made, {} were scheduled", scheduled.unwrap_or(asked)))
         } else if accepted + refused != asked {
             Some(format!("{accepted} requests were accepted and {refused} refused, but {asked} were made"))
         } else if accepted > put_in {
             Some(format!("{accepted} requests were accepted, but only {put_in} tokens were put in"))
+        } else if accepted + in_bucket < put_in {
+            Some(format!(
+                "{put_in} tokens were put in, but {accepted} taken and at most {in_bucket} left: some are lost"
+            ))
         } else {
             None
         };
