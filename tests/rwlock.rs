@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll::{self, Pending, Ready};
 use std::task::{Context, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
 // ---- A future that is polled by hand ----
 
@@ -307,7 +308,8 @@ fn writers_have_it_in_the_order_in_which_they_came() {
     assert_eq!(lock.into_inner(), (0..50).collect::<Vec<_>>());
 }
 
-/// Two rounds: all who wait when a writer unlocks come before the next writer, and who comes then after it.
+/// Two rounds: all who wait when a writer unlocks come before the next writer, and whoever comes before that runs; who comes
+/// once it has run comes after it.
 #[test]
 fn all_readers_that_wait_come_in_between_two_writers() {
     let lock = RwLock::new(());
@@ -315,10 +317,12 @@ fn all_readers_that_wait_come_in_between_two_writers() {
     let second = Polled::parked(lock.write());
     let early: Vec<_> = (0..40).map(|_| Polled::parked(lock.read())).collect();
     drop(first);
-    let mut late = Polled::parked(lock.read());
+    let overtakes = ready(lock.read());
     let mut guards: Vec<_> = early.into_iter().map(Polled::woken_and_ready).collect();
     let mut second = second;
     assert!(second.poll().is_pending());
+    let mut late = Polled::parked(lock.read());
+    drop(overtakes);
     let last = guards.pop();
     drop(guards);
     assert!(late.waits() && second.poll().is_pending());
@@ -460,7 +464,7 @@ fn whoever_gives_up_and_when_the_others_are_served() {
     }
 }
 
-/// The elected writer is dropped before it runs: the next is woken, and readers are not held back.
+/// The elected writer is dropped before it runs: the next keeps new readers out, and has the lock after those who got in.
 #[test]
 fn an_elected_writer_that_gives_up_passes_on() {
     let lock = RwLock::new(());
@@ -468,17 +472,80 @@ fn an_elected_writer_that_gives_up_passes_on() {
     let (first, second) = (Polled::parked(lock.write()), Polled::parked(lock.write()));
     drop(held);
     assert_eq!((first.woken.get(), second.woken.get()), (1, 0));
-    let reader = Polled::parked(lock.read());
+    let got_in = ready(lock.read());
     drop(first);
+    let reader = Polled::parked(lock.read());
+    assert_eq!(second.woken.get(), 0);
+    drop(got_in);
     let writer = second.woken_and_ready();
     drop(writer);
     drop(reader.woken_and_ready());
     let held = ready(lock.write());
     let only = Polled::parked(lock.write());
     drop(held);
-    let reader = Polled::parked(lock.read());
+    let got_in = ready(lock.read());
     drop(only);
+    drop((ready(lock.read()), got_in));
+    assert!(is_free(&lock));
+}
+
+/// The elected writer is dropped before it runs, with nobody inside: the next has the lock.
+#[test]
+fn an_elected_writer_that_gives_up_a_free_lock_hands_it_on() {
+    let lock = RwLock::new(());
+    let held = ready(lock.write());
+    let (first, second) = (Polled::parked(lock.write()), Polled::parked(lock.write()));
+    drop(held);
+    drop(first);
+    let reader = Polled::parked(lock.read());
+    drop(second.woken_and_ready());
     drop(reader.woken_and_ready());
+    assert!(is_free(&lock));
+}
+
+/// Writers that starve are not got past: the gate stays closed while one of them is on its way, and opens after the last.
+#[test]
+fn nobody_gets_past_writers_that_starve() {
+    for others in [true, false] {
+        let lock = RwLock::new(());
+        let held = ready(lock.write());
+        let mut first = Polled::parked(lock.write());
+        let second = others.then(|| Polled::parked(lock.write()));
+        drop(held);
+        let thief = ready(lock.write());
+        thread::sleep(Duration::from_millis(2)); // sleep: a writer starves once it has waited for a millisecond
+        assert!(first.poll().is_pending());
+        let reader = Polled::parked(lock.read());
+        drop(thief); // lets the reader in, and elects the first
+        drop(reader.woken_and_ready());
+        let third = others.then(|| Polled::parked(lock.write()));
+        assert!(lock.try_read().is_none() && lock.try_write().is_none());
+        drop(first.woken_and_ready());
+        drop(second.map(Polled::woken_and_ready));
+        drop(third.map(Polled::woken_and_ready));
+        assert!(is_free(&lock));
+    }
+}
+
+/// While the elected writer has yet to run, one that goes in line behind it does not close the gate: readers would wait for
+/// a writer that is not first. The elected one closes it, and leaves it closed for the next.
+#[test]
+fn the_gate_is_the_elected_writers_to_close() {
+    let lock = RwLock::new(());
+    let held = ready(lock.write());
+    let mut first = Polled::parked(lock.write());
+    drop(held);
+    let got_in = ready(lock.read());
+    let mut second = Polled::parked(lock.write());
+    let got_in = [got_in, ready(lock.read())];
+    assert!(first.poll().is_pending() && lock.try_read().is_none());
+    drop(got_in);
+    let held = first.woken_and_ready();
+    let mut late = Polled::parked(lock.read());
+    assert!(late.waits() && second.waits());
+    drop(held);
+    drop(late.woken_and_ready());
+    drop(second.woken_and_ready());
     assert!(is_free(&lock));
 }
 

@@ -34,9 +34,9 @@ use std::task::Poll;
 ///
 /// Fairness: a writer that waits blocks new readers. When a writer unlocks, all readers that wait by then are let in, in
 /// the order in which they came; when the last of these unlocks, the first writer in line has the lock. Writers are
-/// served in the order in which they came, but one that runs may get past a writer that has been woken and does not run
-/// yet; a writer to which that happens after more than 1 ms of waiting is handed the lock at the next unlock, and until
-/// such waiters are gone nobody gets past the line.
+/// served in the order in which they came, but whoever runs, to read or to write, may get past a writer that has been
+/// woken and does not run yet; a writer to which that happens after more than 1 ms of waiting is handed the lock at the
+/// next unlock, and until such waiters are gone nobody gets past the line.
 ///
 /// Cancel safety: a `read()` or `write()` that is dropped loses its place and nothing else. If it had the lock already,
 /// the lock goes to the next in line; if it was the last writer to wait, the readers that it held back are let in.
@@ -62,9 +62,9 @@ use std::task::Poll;
 ///
 /// # Differences from Go
 ///
-/// The data is inside, and unlocking is the guard's drop, so an unlock of an unlocked lock can't be written. In Go new
-/// readers may get past a writer that has been woken and does not run yet; here they wait behind it. A writer has a
-/// [`downgrade`](RwLockWriteGuard::downgrade).
+/// The data is inside, and unlocking is the guard's drop, so an unlock of an unlocked lock can't be written. A writer that
+/// comes while a woken one does not run yet gets past it only if the lock is free; in Go it may also take its place to wait
+/// for readers. A writer has a [`downgrade`](RwLockWriteGuard::downgrade).
 #[doc(alias = "sync.RWMutex")]
 #[doc(alias = "RWMutex")]
 pub struct RwLock<T: ?Sized> {
@@ -189,7 +189,8 @@ impl<T: ?Sized> RwLock<T> {
 
     /// Locks for writing: waits until nobody has the lock, and it is this writer's turn.
     ///
-    /// Blocks the task (G). Once it waits, new readers wait behind it.
+    /// Blocks the task (G). Once it waits, new readers wait behind it, unless a writer before it has been woken and does
+    /// not run yet.
     ///
     /// Cancel safe: a wait that is dropped has lost its place in the line and nothing else.
     ///
@@ -212,7 +213,8 @@ impl<T: ?Sized> RwLock<T> {
         RwLockWriteGuard { lock: self }
     }
 
-    /// Locks for reading, if no writer has the lock or waits for it.
+    /// Locks for reading, if no writer has the lock or waits for it (one that has been woken and does not run yet does not
+    /// count).
     ///
     /// It never blocks.
     ///
@@ -223,16 +225,13 @@ impl<T: ?Sized> RwLock<T> {
     /// let reader = lock.try_read().unwrap();
     /// assert!(lock.try_read().is_some() && lock.try_write().is_none());
     /// ```
-    ///
-    /// # Differences from Go
-    ///
-    /// As with `read`: Go's gets past a writer that has been woken and does not run yet.
     #[doc(alias = "TryRLock")]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
         self.raw.try_read().then(|| RwLockReadGuard { lock: self })
     }
 
-    /// Locks for writing, if nobody has the lock or waits for it.
+    /// Locks for writing, if nobody has the lock or waits for it (a writer that has been woken and does not run yet does not
+    /// count).
     ///
     /// It never blocks.
     ///
@@ -243,10 +242,6 @@ impl<T: ?Sized> RwLock<T> {
     /// *lock.try_write().unwrap() = 2;
     /// assert_eq!(lock.into_inner(), 2);
     /// ```
-    ///
-    /// # Differences from Go
-    ///
-    /// Go's gets past a writer that has been woken and does not run yet.
     #[doc(alias = "TryLock")]
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
         self.raw.try_write().then(|| RwLockWriteGuard { lock: self })

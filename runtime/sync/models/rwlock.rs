@@ -1,4 +1,6 @@
 //! What loom sees of an `RwLock`: readers or one writer, whoever comes, leaves or gives up in between.
+//!
+//! Length: a model for each transition of one word, and the canaries.
 
 use super::*;
 use crate::models::frame::{Polled, block_on, model};
@@ -268,6 +270,208 @@ fn a_last_reader_that_comes_late_lets_nobody_in_beside_a_writer() {
     });
 }
 
+/// Two writers in line: the first was elected, and has yet to run. The lock is free, its gate open.
+fn elected(lock: &RwLock<Data>) -> [Polled<impl Future<Output = RwLockWriteGuard<'_, Data>>>; 2] {
+    std::mem::forget(lock.try_write());
+    let line = [Polled::parked(lock.write()), Polled::parked(lock.write())];
+    lock.raw.unlock_write();
+    assert_eq!((line[0].woken(), line[1].woken()), (1, 0));
+    line
+}
+
+/// A slow unlock opens the gate: a reader that gets in then, with no lock taken but the word, sees what was written; also
+/// if others are let in by that unlock.
+fn a_reader_gets_past_whom_an_unlock_elects() {
+    for others in [false, true] {
+        model(move || {
+            let lock = lock();
+            std::mem::forget(lock.try_write());
+            let writer = Polled::parked(lock.write());
+            let reader = others.then(|| Polled::parked(lock.read()));
+            let other = Arc::clone(&lock);
+            let thread = thread::spawn(move || RwLockWriteGuard { lock: &*other }.add());
+            let seen = lock.try_read().map_or(1, |reader| reader.get());
+            thread.join().unwrap();
+            if let Some(reader) = reader {
+                assert_eq!(reader.ends().get(), 1);
+            }
+            writer.ends().add();
+            assert_eq!((seen, block_on(lock.read()).get()), (1, 2));
+            assert!(lock.raw.is_free());
+        });
+    }
+}
+
+#[test]
+fn a_reader_that_gets_past_an_elected_writer_sees_what_was_written() {
+    a_reader_gets_past_whom_an_unlock_elects();
+}
+
+/// The elected writer runs while a reader comes: whichever is first, the writer in line behind is served too, and last.
+#[test]
+fn an_elected_writer_closes_the_gate_behind_a_reader_that_got_in() {
+    model(|| {
+        let lock = lock();
+        let [mut first, second] = elected(&lock);
+        let other = Arc::clone(&lock);
+        let thread = thread::spawn(move || assert!(block_on(other.read()).get() < 2));
+        let mut open = false;
+        match first.poll() {
+            Poll::Ready(mut guard) => guard.add(),
+            Poll::Pending => {
+                open = lock.try_read().is_some();
+                block_on(first.future.as_mut()).add();
+            }
+        }
+        thread.join().unwrap();
+        second.ends().add();
+        assert!(!open, "one that has run keeps readers out");
+        assert_eq!(block_on(lock.read()).get(), 2);
+        assert!(lock.raw.is_free());
+    });
+}
+
+/// The elected writer gives up before it runs, while a reader that got past it is inside, or comes.
+#[test]
+fn an_elected_writer_that_gives_up_leaves_the_next_to_the_last_reader() {
+    for inside in [true, false] {
+        model(move || {
+            let lock = lock();
+            let [first, second] = elected(&lock);
+            assert!(!inside || lock.raw.try_read());
+            let other = Arc::clone(&lock);
+            let thread = thread::spawn(move || match inside {
+                true => drop(RwLockReadGuard { lock: &*other }),
+                false => assert!(block_on(other.read()).get() < 2),
+            });
+            drop(first);
+            let open = lock.try_read().is_some();
+            // If the next has the lock already, then a reader that comes waits for it.
+            block_on(second.future).add();
+            thread.join().unwrap();
+            assert!(!open, "the next keeps readers out");
+            assert!(lock.raw.is_free());
+        });
+    }
+}
+
+/// A writer that got past the elected one leaves, with nothing but the word, while that one runs or gives up.
+fn a_writer_gets_past(leaves: fn(RwLockWriteGuard<'_, Data>)) {
+    for runs in [true, false] {
+        model(move || {
+            let lock = lock();
+            let [mut first, second] = elected(&lock);
+            std::mem::forget(lock.try_write().unwrap());
+            let other = Arc::clone(&lock);
+            let thread = thread::spawn(move || {
+                let mut writer = RwLockWriteGuard { lock: &*other };
+                writer.add();
+                leaves(writer);
+            });
+            match runs.then(|| first.poll()) {
+                Some(Poll::Ready(mut guard)) => guard.add(),
+                Some(Poll::Pending) => block_on(first.future.as_mut()).add(),
+                None => drop(first),
+            }
+            thread.join().unwrap();
+            second.ends().add();
+            assert_eq!(block_on(lock.read()).get(), 2 + usize::from(runs));
+            assert!(lock.raw.is_free());
+        });
+    }
+}
+
+#[test]
+fn a_writer_that_got_past_and_unlocks_loses_nobody() {
+    a_writer_gets_past(|writer| drop(writer));
+}
+
+#[test]
+fn a_writer_that_got_past_and_becomes_a_reader_loses_nobody() {
+    a_writer_gets_past(|writer| assert_eq!(RwLockWriteGuard::downgrade(writer).get(), 1));
+}
+
+/// A writer goes in line, with the gate open and a reader inside, while the elected one runs or gives up.
+#[test]
+fn a_writer_that_comes_while_the_gate_is_open_is_served() {
+    for runs in [true, false] {
+        model(move || {
+            let lock = lock();
+            std::mem::forget(lock.try_write());
+            let mut first = Polled::parked(lock.write());
+            lock.raw.unlock_write();
+            assert!(lock.raw.try_read());
+            let other = Arc::clone(&lock);
+            let thread = thread::spawn(move || block_on(other.write()).add());
+            if runs {
+                assert!(first.poll().is_pending());
+                drop(RwLockReadGuard { lock: &*lock });
+                block_on(first.future).add();
+            } else {
+                drop(first);
+                drop(RwLockReadGuard { lock: &*lock });
+            }
+            thread.join().unwrap();
+            assert_eq!(block_on(lock.read()).get(), 1 + usize::from(runs));
+            assert!(lock.raw.is_free());
+        });
+    }
+}
+
+/// A reader waits for a writer that got past, with the gate open: it is let in, whatever the elected writer does.
+#[test]
+fn a_reader_in_line_behind_an_open_gate_is_let_in() {
+    for runs in [true, false] {
+        model(move || {
+            let lock = lock();
+            std::mem::forget(lock.try_write());
+            let first = Polled::parked(lock.write());
+            lock.raw.unlock_write();
+            assert!(lock.raw.try_write());
+            let reader = Polled::parked(lock.read());
+            let other = Arc::clone(&lock);
+            let thread = thread::spawn(move || RwLockWriteGuard { lock: &*other }.add());
+            let mut first = Some(first).filter(|_| runs);
+            let early = first.as_mut().is_some_and(|first| first.poll().is_ready());
+            thread.join().unwrap();
+            assert_eq!(reader.ends().get(), 1);
+            if let Some(first) = first {
+                first.ends().add();
+            }
+            assert!(!early, "the reader came first");
+            assert!(lock.raw.is_free());
+        });
+    }
+}
+
+/// In a model a writer that lost starves. The gate stays closed while it is on its way, and whoever comes waits.
+#[test]
+fn nobody_gets_past_a_writer_that_starves() {
+    for writes in [true, false] {
+        model(move || {
+            let lock = lock();
+            let [mut first, second] = elected(&lock);
+            assert!(lock.raw.try_write());
+            assert!(first.poll().is_pending());
+            let reader = Polled::parked(lock.read());
+            lock.raw.unlock_write();
+            let other = Arc::clone(&lock);
+            let thread = thread::spawn(move || match writes {
+                true => block_on(other.write()).add(),
+                false => assert!((1..3).contains(&block_on(other.read()).get())),
+            });
+            assert_eq!(reader.ends().get(), 0);
+            let Poll::Ready(mut guard) = first.poll() else { panic!("somebody got past") };
+            guard.add();
+            drop(guard);
+            block_on(second.future).add();
+            thread.join().unwrap();
+            assert_eq!(block_on(lock.read()).get(), 2 + usize::from(writes));
+            assert!(lock.raw.is_free());
+        });
+    }
+}
+
 #[test]
 fn canary_try_write_needs_its_acquire() {
     weaken::without("Raw::try_write", a_reader_and_a_writer);
@@ -299,4 +503,9 @@ fn canary_a_writer_in_line_needs_its_acquire() {
 #[test]
 fn canary_a_grant_needs_its_acquire() {
     weaken::without("Raw::advance", two_readers_before_a_writer);
+}
+
+#[test]
+fn canary_a_slow_write_unlock_needs_its_release() {
+    weaken::without("Raw::let_in", a_reader_gets_past_whom_an_unlock_elects);
 }

@@ -2,22 +2,28 @@
 //!
 //! Go counterpart: `rwmutex.go`; `internal/sync/mutex.go` for writers among themselves.
 //!
+//! Length: one word's transitions, which have to be read together.
+//!
 //! K1. `state` is `READER` times the readers that have the lock, plus flags. HELD means that one writer has it; then no
 //!     reader has.
-//! K2. WRITERS_WAIT is set exactly while a writer is in line or elected; it changes under the writers' lock.
+//! K2. CLOSED is the gate. It is set exactly while a writer is in line and none is elected, or those in line starve; it
+//!     changes under the writers' lock.
 //!     READERS_WAIT is set exactly while a reader is in line; it changes under the readers' lock.
-//! K3. READERS_WAIT implies HELD or WRITERS_WAIT, in the same word: who takes away the last of these takes READERS_WAIT
-//!     too, and lets in all who are in line.
-//! K4. With WRITERS_WAIT set nobody locks without the writers' lock, and HELD changes only under it.
+//! K3. READERS_WAIT implies HELD or CLOSED, in the same word: who takes away the last of these takes READERS_WAIT too,
+//!     and lets in all who are in line.
+//! K4. With CLOSED set nobody locks without the writers' lock, and HELD changes only under it.
 //! K5. A writer in line either is handed the lock (`granted`), or is elected: off the line, to compete for it. There is at
-//!     most one elected; it competes, or passes its election on.
+//!     most one elected; it competes, or passes its election on. It opens the gate for the time until it runs, unless those
+//!     in line starve: readers and writers that run need not wait for one that has yet to be scheduled. (Go: whom `Unlock`
+//!     wakes has the writers' mutex, and so announces itself to readers, only once it runs.) If the lock is taken then, it
+//!     closes the gate, and has the lock when the last of those who got in has left.
 //! K6. The writers' lock is taken before the readers', never the other way round.
 //!
 //! ```text
-//!    63 ....... 3     2             1           0
-//!   ┌───────────┬─────────────┬────────────┬──────┐   read:  no HELD, no WRITERS_WAIT ──▶ += READER     else in line
-//!   │  readers  │READERS_WAIT │WRITERS_WAIT│ HELD │   write: 0 ──▶ HELD                               else in line
-//!   └───────────┴─────────────┴────────────┴──────┘
+//!    63 ....... 3     2          1       0
+//!   ┌───────────┬─────────────┬────────┬──────┐   read:  no HELD, no CLOSED ──▶ += READER     else in line
+//!   │  readers  │READERS_WAIT │ CLOSED │ HELD │   write: 0 ──▶ HELD                           else in line
+//!   └───────────┴─────────────┴────────┴──────┘
 //!   unlock_write ──▶ let_in all readers in line, then elect a writer      (starving, no reader in line: grant)
 //!   unlock_read, the last ──▶ advance ──▶ grant the first writer
 //!   a writer leaves ──▶ advance ──▶ no writer waits: let_in all readers
@@ -25,8 +31,6 @@
 //!
 //! Absent: spinning (Go's writers spin for up to 120 turns before they wait; a task that gives way costs less than a
 //! goroutine that does).
-//!
-//! Length: one word's transitions, which have to be read together.
 
 use crate::sync::preempt::hand_off;
 use crate::sync::wait_list::{Outcome, Phase};
@@ -43,8 +47,8 @@ use std::time::{Duration, Instant};
 
 /// A writer has the lock.
 const HELD: usize = 1;
-/// Writers wait for it.
-const WRITERS_WAIT: usize = 2;
+/// The gate (K2).
+const CLOSED: usize = 2;
 /// Readers wait for it.
 const READERS_WAIT: usize = 4;
 /// One reader that has the lock. There is room for 2^61 of them, more than can be leaked in a century.
@@ -219,7 +223,7 @@ impl Raw {
     pub(super) fn try_read(&self) -> bool {
         // Ordering: Relaxed; a guess, which the compare-and-swap below checks.
         let mut state = self.state.load(Relaxed);
-        while state & (HELD | WRITERS_WAIT) == 0 {
+        while state & (HELD | CLOSED) == 0 {
             // Ordering: Acquire; pairs with the Release of `unlock_write`. Without it this reader might not see what the
             // last writer wrote. On failure Relaxed: a guess again.
             let acquire = weaken::or_relaxed(Acquire, "Raw::try_read");
@@ -246,7 +250,7 @@ impl Raw {
         // writer writes.
         let release = weaken::or_relaxed(Release, "Raw::unlock_read");
         let state = self.state.fetch_sub(READER, release);
-        if state & !READERS_WAIT == READER | WRITERS_WAIT {
+        if state & !READERS_WAIT == READER | CLOSED {
             self.last_reader();
         }
     }
@@ -280,7 +284,8 @@ impl Raw {
                 self.grant(line, waiting, &mut wakers);
                 return true;
             }
-            self.let_in(HELD, 0, &mut wakers);
+            let opens = if next && !line.starving { CLOSED } else { 0 };
+            self.let_in(HELD | opens, 0, &mut wakers);
             if next {
                 // After the readers, as Go's `Unlock`, which unlocks its mutex of writers last.
                 wakers.extend(waiting.pop_front(Outcome::Served));
@@ -307,7 +312,7 @@ impl Raw {
     fn enter_read(&self) -> Enter {
         let mut passes = false;
         let step = |state| {
-            passes = state & (HELD | WRITERS_WAIT) == 0;
+            passes = state & (HELD | CLOSED) == 0;
             Some(if passes { state + READER } else { state | READERS_WAIT })
         };
         // Ordering: Acquire on both sides; as in `try_read`. To go in line publishes nothing: the lock does that.
@@ -327,10 +332,16 @@ impl Raw {
         line.elected &= !returns;
         let others = line.elected || !waiting.is_empty();
         let may = returns || !others || (line.elected && !line.starving);
-        let flag = if others { WRITERS_WAIT } else { 0 };
+        // While one is elected the gate is as it was; else it is closed, unless this writer leaves nobody in line (K2).
         let step = |state: usize| {
             claim.granted = may && state & HELD == 0 && state < READER;
-            Some(if claim.granted { state & !WRITERS_WAIT | HELD | flag } else { state | WRITERS_WAIT })
+            let gate = match (line.elected, claim.granted && !others) {
+                (true, _) => state & CLOSED,
+                (false, true) => 0,
+                (false, false) => CLOSED,
+            };
+            let held = if claim.granted { HELD } else { 0 };
+            Some(state & !CLOSED | gate | held)
         };
         // Ordering: Acquire on both sides; as in `try_write`. To go in line publishes nothing: the lock does that.
         let acquire = weaken::or_relaxed(Acquire, "Raw::enter_write");
@@ -355,24 +366,29 @@ impl Raw {
             line.starving = false;
             // Ordering: Acquire; for the readers that are let in, who see what the last writer wrote through us.
             let state = self.state.load(Acquire);
-            if state & WRITERS_WAIT == 0 {
+            if state & CLOSED == 0 {
                 // Who took the flag away has done it all. Without it a writer may lock at any time (K4): readers that are let
                 // in here would be beside it. Who is in line by now waits for it, and is let in by its unlock (K3).
                 return;
             }
             if state & HELD != 0 {
                 // Ordering: Relaxed; K2: the lock orders the changes of this flag. HELD stays (K4), and so K3 holds.
-                self.state.fetch_and(!WRITERS_WAIT, Relaxed);
+                self.state.fetch_and(!CLOSED, Relaxed);
             } else {
-                self.let_in(WRITERS_WAIT, 0, wakers);
+                self.let_in(CLOSED, 0, wakers);
             }
             return;
         }
-        let take = |state: usize| (state & HELD == 0 && state < READER).then_some(state | HELD);
+        let mut free = false;
+        let take = |state: usize| {
+            free = state & HELD == 0 && state < READER;
+            Some(state | CLOSED | if free { HELD } else { 0 })
+        };
         // Ordering: Acquire on both sides; the last unlock, of a reader or a writer, is over for the writer that is granted
         // the lock, which sees that by the Release store of its node's phase.
         let acquire = weaken::or_relaxed(Acquire, "Raw::advance");
-        if self.state.fetch_update(acquire, acquire, take).is_ok() {
+        let _ = self.state.fetch_update(acquire, acquire, take);
+        if free {
             self.grant(line, waiting, wakers);
         }
     }
@@ -388,15 +404,17 @@ impl Raw {
         if waiting.is_empty() {
             line.starving = false;
             // Ordering: Relaxed; K2: the lock orders the changes of this flag.
-            self.state.fetch_and(!WRITERS_WAIT, Relaxed);
+            self.state.fetch_and(!CLOSED, Relaxed);
         }
     }
 
     /// Under the writers' lock: takes the flag `off` the word, and lets in all readers in line (K3), and `more`.
     fn let_in(&self, off: usize, more: usize, wakers: &mut Wakers) {
         let nobody = |state| (state & READERS_WAIT == 0).then_some((state & !off) + more);
-        // Ordering: AcqRel, Acquire; Release as in `unlock_write`, Acquire as below.
-        if self.state.fetch_update(AcqRel, Acquire, nobody).is_ok() {
+        // Ordering: AcqRel, Acquire; Release as in `unlock_write`: whoever gets in while the gate is open sees by nothing else
+        // what was written. Acquire as below.
+        let both = weaken::or_relaxed(AcqRel, "Raw::let_in");
+        if self.state.fetch_update(both, Acquire, nobody).is_ok() {
             return;
         }
         self.readers.with(|(), mut waiting| {
@@ -404,7 +422,7 @@ impl Raw {
             let step = |state| Some((state & !(off | READERS_WAIT)) + all);
             // Ordering: AcqRel, Acquire; Release as in `unlock_write`. Acquire so that readers which are let in by one who
             // is not the last writer see what that wrote, by the Release store of their nodes' phase.
-            let _ = self.state.fetch_update(AcqRel, Acquire, step);
+            let _ = self.state.fetch_update(both, Acquire, step);
             wakers.rest.reserve(waiting.len().saturating_sub(BATCH));
             while let Some(waker) = waiting.pop_front(Outcome::Served) {
                 wakers.push(waker);
