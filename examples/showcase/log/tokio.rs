@@ -1,4 +1,4 @@
-//! The batched log on tokio, at its best: `recv_many` takes what the channel holds under one lock. Read it beside
+//! The batched log on tokio: `recv_many` takes what the channel holds under one lock. Read it beside
 //! `gmprt.rs`.
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
