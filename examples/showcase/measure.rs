@@ -95,6 +95,19 @@ fn own_log_name() -> String {
     format!("log.{}.txt", std::process::id())
 }
 
+/// Removes the logs of showcases that were killed: hundreds of megabytes each.
+fn remove_stale_logs(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("log.")?.strip_suffix(".txt")?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = std::fs::remove_file(entry.path()); // another showcase may have been faster
+        }
+    }
+}
+
 /// What stays the same from run to run, and what is noted of all.
 struct Runs {
     runtimes: Vec<Runtime>,
@@ -109,6 +122,7 @@ struct Runs {
 impl Runs {
     fn prepare(cli: &Cli, folder: &Path, progress: &Progress) -> Result<Runs, String> {
         std::fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
+        remove_stale_logs(folder);
         let mut runs = Runs {
             runtimes: cli.runtimes(),
             procs: cli.procs(),
