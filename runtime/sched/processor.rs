@@ -251,6 +251,7 @@ impl LocalP {
         match NonNull::new(kicked) {
             None => true,
             Some(kicked) => {
+                self.ring_is_fresh();
                 self.push_back(kicked, injector);
                 false
             }
@@ -260,6 +261,7 @@ impl LocalP {
     /// Puts a task at the ring's tail. Go: `runqput`.
     #[inline]
     pub(crate) fn put_back(&self, task: Queued, injector: &Injector<Header>) {
+        self.ring_is_fresh();
         self.push_back(task.into_raw(), injector);
     }
 
@@ -274,9 +276,14 @@ impl LocalP {
         }
     }
 
+    /// A task comes into the ring that may not have run yet.
+    #[inline]
+    fn ring_is_fresh(&self) {
+        self.local.fresh.set(self.tally.schedtick.get());
+    }
+
     #[inline]
     fn push_back(&self, task: NonNull<Header>, injector: &Injector<Header>) {
-        self.local.fresh.set(self.tally.schedtick.get());
         if let Err(full) = self.ring.push_back(task) {
             self.overflow(full, injector, false);
         }
@@ -328,6 +335,12 @@ impl LocalP {
 
     /// One task from the injector, and up to `n - 1` more behind it into the ring. Go: `globrunqgetbatch`.
     pub(crate) fn take_injected_batch(&self, n: usize, injector: &Injector<Header>) -> Option<Queued> {
+        self.ring_is_fresh();
+        self.take_yielders(n, injector)
+    }
+
+    /// The same where only yielders wait: they have all run.
+    pub(crate) fn take_yielders(&self, n: usize, injector: &Injector<Header>) -> Option<Queued> {
         let mut taken = 1;
         let first = injector.pop_some(n, |task| {
             taken += 1;
@@ -335,14 +348,6 @@ impl LocalP {
         })?;
         self.tally.injector_takes.add(taken);
         Some(queued(first))
-    }
-
-    /// As [`take_injected_batch`](Self::take_injected_batch), where only yielders wait: they have all run.
-    pub(crate) fn take_yielders(&self, n: usize, injector: &Injector<Header>) -> Option<Queued> {
-        let fresh = self.local.fresh.get();
-        let first = self.take_injected_batch(n, injector);
-        self.local.fresh.set(fresh);
-        first
     }
 
     /// Half of `victim`'s ring into the own, which is empty; in the last round its `runnext`, if that is
@@ -353,7 +358,7 @@ impl LocalP {
             None if last_round => (victim.steal_next()?, 1),
             None => return None,
         };
-        self.local.fresh.set(self.tally.schedtick.get());
+        self.ring_is_fresh();
         self.tally.steals.add(1);
         self.tally.stolen.add(taken);
         Some(task)
