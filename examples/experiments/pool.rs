@@ -25,7 +25,7 @@ mod claim;
 mod ending;
 #[path = "../common/figures.rs"]
 mod figures;
-#[path = "../showcase/memory.rs"]
+#[path = "../common/memory.rs"]
 mod memory;
 #[path = "../common/table.rs"]
 mod table;

@@ -50,13 +50,11 @@ fn goal(
     least: f64,
     better: Better,
 ) -> Option<Goal> {
-    let row = |cell: &'_ Cell, of: Runtime| cell.rows.iter().position(|row| row.runtime == of);
     let ratios: Vec<(f64, &Cell)> = cells
         .iter()
         .filter(|cell| counts(cell))
         .filter_map(|cell| {
-            let (gmprt, other) = (row(cell, Runtime::Gmprt)?, row(cell, other)?);
-            let ratio = better(&cell.rows[gmprt], &cell.rows[other]);
+            let ratio = better(cell.row(Runtime::Gmprt)?, cell.row(other)?);
             ratio.is_finite().then_some((ratio, cell)) // nothing was timed, say
         })
         .collect();

@@ -38,6 +38,7 @@ mod launch;
 mod log;
 mod machine;
 mod measure;
+#[path = "../common/memory.rs"]
 mod memory;
 mod progress;
 mod results;

@@ -47,6 +47,13 @@ pub(crate) struct Cell {
     pub(crate) rows: Vec<Row>,
 }
 
+impl Cell {
+    /// The row of a runtime, if that ran.
+    pub(crate) fn row(&self, of: Runtime) -> Option<&Row> {
+        self.rows.iter().find(|row| row.runtime == of)
+    }
+}
+
 /// One job on one runtime: medians over the rounds, unless said otherwise.
 #[derive(Serialize)]
 pub(crate) struct Row {

@@ -111,6 +111,6 @@ fn saturation(cells: &[&Cell], table: &mut Table) {
 
 fn point(cell: &Cell, among: u32, runtime: Runtime) -> Option<(u32, f64)> {
     let Job::Fan { workers, producers, .. } = cell.job else { return None };
-    let row = cell.rows.iter().find(|row| row.runtime == runtime)?;
+    let row = cell.row(runtime)?;
     (producers == among).then_some((workers, row.throughput))
 }

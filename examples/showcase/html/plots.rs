@@ -15,7 +15,7 @@ pub(crate) fn throughput(cells: &[(u32, &Cell)]) -> Option<(Chart, Saturation)> 
     let mut lines = Vec::new();
     for runtime in [Runtime::Gmprt, Runtime::Tokio, Runtime::Go] {
         let rows = cells.iter().filter_map(|&(w, cell)| {
-            let row = cell.rows.iter().find(|row| row.runtime == runtime)?;
+            let row = cell.row(runtime)?;
             is_figure(row.throughput).then_some((w, row))
         });
         let rows: Vec<(u32, &Row)> = rows.collect();
