@@ -26,6 +26,8 @@ compile_error!("gmprt runs on 64-bit Linux only");
 
 pub mod chan;
 pub mod context;
+#[cfg_attr(gmprt_loom, allow(dead_code, reason = "the models say reasons, and nobody reads them"))]
+pub(crate) mod reason;
 pub mod sync;
 pub(crate) mod sys;
 
@@ -43,6 +45,8 @@ mod group;
 #[cfg(not(gmprt_loom))]
 pub mod metrics;
 #[cfg(not(gmprt_loom))]
+pub(crate) mod names;
+#[cfg(not(gmprt_loom))]
 pub(crate) mod policy;
 #[cfg(not(gmprt_loom))]
 pub(crate) mod poller;
@@ -55,9 +59,13 @@ pub(crate) mod sched;
 #[cfg(not(gmprt_loom))]
 mod spawn_blocking;
 #[cfg(not(gmprt_loom))]
+mod task_builder;
+#[cfg(not(gmprt_loom))]
 pub mod time;
 #[cfg(not(gmprt_loom))]
 pub(crate) mod timers;
+#[cfg(not(gmprt_loom))]
+pub mod trace;
 
 #[cfg(not(gmprt_loom))]
 pub use error::{ShutdownTimeout, UnhandledPanic};
@@ -77,6 +85,7 @@ pub mod task {
     pub use crate::group::{AbortHandle, Group, GroupError, Outcome};
     pub use crate::sched::yield_now::{YieldNow, yield_now};
     pub use crate::sched::{MachineId, ProcessorId};
+    pub use crate::task_builder::Builder;
 
     use crate::sched::current;
 

@@ -11,6 +11,7 @@ use crate::policy::tuning::{KEEP_ALIVE, MAX_BLOCKING, MAX_PROCS, MAX_THREADS};
 use crate::sched::{Affinity, Config, Shared, block_on::block_on, current};
 use crate::spawn_blocking::blocking_task;
 use crate::sys::{affinity::process_mask, membarrier};
+use crate::trace::{self, TraceConfig, Tracer};
 use std::fmt;
 use std::io;
 use std::panic::Location;
@@ -41,6 +42,7 @@ pub struct Builder {
     affinity: Affinity,
     thread_name: String,
     unhandled_panic: UnhandledPanic,
+    trace: Option<TraceConfig>,
 }
 
 impl Builder {
@@ -53,6 +55,7 @@ impl Builder {
             affinity: Affinity::default(),
             thread_name: "gmprt".into(),
             unhandled_panic: UnhandledPanic::default(),
+            trace: None,
         }
     }
 
@@ -113,12 +116,21 @@ impl Builder {
         self
     }
 
+    /// Records what the runtime does, from its start on; see [`trace`](crate::trace).
+    ///
+    /// Without this the environment may ask for it, by `GMPRT_TRACE`.
+    pub fn trace(mut self, config: TraceConfig) -> Self {
+        self.trace = Some(config);
+        self
+    }
+
     /// Builds the runtime, with one thread for tasks and one that watches (sysmon); more are started as they are needed.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::InvalidInput`] if a setting is outside of what its method allows; the text says what is
-    /// allowed. Otherwise the system's error, if it gives no thread.
+    /// allowed. Otherwise the system's error, if it gives no thread, or if the file that a trace is to be streamed to can't be
+    /// made.
     pub fn build(self) -> io::Result<Runtime> {
         let invalid = |text: String| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         let procs = self.procs.unwrap_or_else(|| process_mask().procs.min(MAX_PROCS));
@@ -148,9 +160,16 @@ impl Builder {
             affinity: self.affinity,
             thread_name: self.thread_name,
             unhandled_panic: self.unhandled_panic,
+            trace: self.trace,
             refuse_threads: false,
         })?;
-        Ok(Runtime { handle: Handle { shared }, ended: false })
+        let runtime = Runtime { handle: Handle { shared }, ended: false };
+        if runtime.handle.shared.config.trace.is_some() {
+            runtime.trace().start()?;
+        } else {
+            trace::env::start(&runtime.handle.shared);
+        }
+        Ok(runtime)
     }
 }
 
@@ -230,6 +249,12 @@ impl Runtime {
         self.handle.spawn_blocking(f)
     }
 
+    /// Records what the runtime does; see [`Tracer`].
+    #[must_use]
+    pub fn trace(&self) -> Tracer {
+        self.handle.trace()
+    }
+
     /// What the scheduler has done so far; see [`Handle::metrics`].
     #[must_use]
     pub fn metrics(&self) -> Metrics {
@@ -247,7 +272,9 @@ impl Runtime {
     /// return, and then end; the tasks are cancelled then, unless that poll completed them.
     pub fn shutdown_timeout(mut self, limit: Duration) -> Result<(), ShutdownTimeout> {
         self.ended = true;
-        self.handle.shared.shut_down(Some(limit))
+        let outcome = self.handle.shared.shut_down(Some(limit));
+        trace::stream::end(&self.handle.shared);
+        outcome
     }
 }
 
@@ -256,6 +283,7 @@ impl Drop for Runtime {
         // Without a limit there is nothing to report: it waits, or can't (a runtime dropped in its own task).
         if !self.ended {
             let _ = self.handle.shared.shut_down(None);
+            trace::stream::end(&self.handle.shared);
         }
     }
 }
@@ -269,7 +297,7 @@ impl fmt::Debug for Runtime {
 /// Reaches a runtime from any thread. Does not keep it running.
 #[derive(Clone)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Handle {
@@ -332,6 +360,12 @@ impl Handle {
         R: Send + 'static,
     {
         self.shared.spawn(Location::caller(), blocking_task(&self.shared, f))
+    }
+
+    /// Records what the runtime does; see [`Tracer`].
+    #[must_use]
+    pub fn trace(&self) -> Tracer {
+        Tracer::new(Arc::clone(&self.shared))
     }
 
     /// What the scheduler has done so far.

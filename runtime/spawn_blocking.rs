@@ -9,6 +9,7 @@
 //! Absent: a second pool of threads. The closure runs on the M that began the task's poll.
 
 use crate::cell::join::JoinHandle;
+use crate::reason::Reason;
 use crate::sched::{Shared, blocking, current};
 use std::panic::Location;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let permit = Arc::clone(&shared.permits).acquire();
+    let permit = Arc::clone(&shared.permits).acquire(Reason::BlockingPermit);
     async move {
         let _permit = permit.await;
         blocking::declare().without_return(); // what remains after `f` needs no P

@@ -6,15 +6,15 @@
 //! J2. `registered` is the waker that the join waker cell holds, as long as JOIN_WAKER is set; comparing
 //!     with it needs no look at the cell.
 //!
-//! Absent: a result that waits for a late handle beyond the slot: the output stays where the future was.
+//! Absent: the `Future` itself, which says what it waits for, and so stands above (`sched/join.rs`). A result that waits
+//! for a late handle beyond the slot: the output stays where the future was.
 
 use super::raw::{Joined, TaskRef};
 use super::{TaskId, waker};
 use crate::error::JoinError;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::Pin;
-use std::task::{Context, Poll, RawWakerVTable, Waker};
+use std::task::{RawWakerVTable, Waker};
 
 /// Waits for a task and yields what its future returned.
 ///
@@ -128,7 +128,29 @@ impl<T> JoinHandle<T> {
         self.id
     }
 
+    /// Whether the task has yet to end; its end wakes `waker` then.
+    ///
+    /// # Panics
+    ///
+    /// If its end was taken.
+    #[inline]
+    pub(crate) fn must_wait(&mut self, waker: &Waker) -> bool {
+        let joined = self.joined.as_ref().expect("a JoinHandle was polled after it had returned Ready");
+        if joined.task().state().is_complete() {
+            return false;
+        }
+        let known = |(data, vtable)| data == waker.data().addr() && vtable == waker.vtable();
+        self.registered.is_some_and(known) || self.register(waker)
+    }
+
+    /// The output of a task that has ended: it was asked just now whether it [must wait](Self::must_wait).
+    #[inline]
+    pub(crate) fn take_end(&mut self) -> Result<T, JoinError> {
+        self.joined.take().expect("looked at by the caller").take()
+    }
+
     /// Stores `waker` where the task's end will find it. False: the task has ended.
+    #[inline(always)]
     fn register(&mut self, waker: &Waker) -> bool {
         let joined = self.joined.as_mut().expect("asked by the caller");
         let task = joined.task();
@@ -147,24 +169,6 @@ impl<T> JoinHandle<T> {
         }
         drop(joined.put_waker(None));
         false
-    }
-}
-
-impl<T> Future for JoinHandle<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let joined = this.joined.as_ref().expect("a JoinHandle was polled after it had returned Ready");
-        if !joined.task().state().is_complete() {
-            let waker = cx.waker();
-            let known = |(data, vtable)| data == waker.data().addr() && vtable == waker.vtable();
-            if this.registered.is_some_and(known) || this.register(waker) {
-                return Poll::Pending;
-            }
-        }
-        let joined = this.joined.take().expect("looked at above");
-        Poll::Ready(joined.take())
     }
 }
 

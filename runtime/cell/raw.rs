@@ -12,6 +12,7 @@
 //!     Whoever uses more than its atomics holds a reference (state.rs, S1) or the [`Queued`].
 //! W2. `vtable`, `id` and `spawned_at` are written between `Slab::get` and `State::spawn`, while the slot
 //!     is empty and the writer's alone, and are constant until it is empty again.
+//! W8. `spawned_at` always is the address of a `Location` that lives for ever.
 //! W4. The join waker cell obeys state.rs, S3.
 //! W7. A [`Joined`] is made with the task, holds one reference and the JOIN_INTEREST, knows the type of the
 //!     output, and is used up by taking or discarding it.
@@ -23,16 +24,24 @@
 
 use super::slab::{Slab, Slot};
 use super::stage::{Left, VTable, fill};
-use super::state::{BeginPoll, Completed, EndPoll, HandleDropped, State, WakeAction};
+use super::state::{BeginPoll, Completed, EndPoll, HandleDropped, Standing, State, WakeAction};
 use super::{After, Ended, TaskId, waker};
 use crate::error::JoinError;
-use crate::sys::primitive::{AtomicOrdering::Relaxed, AtomicU64};
+use crate::sys::primitive::{
+    AtomicOrdering::{Acquire, Relaxed, Release},
+    AtomicPtr, AtomicU64, fence,
+};
 use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
 use std::panic::Location;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU8;
 use std::task::{Context, Waker};
+
+fn address_of(site: &'static Location<'static>) -> *mut Location<'static> {
+    std::ptr::from_ref(site).cast_mut()
+}
 
 /// What everybody knows of a task.
 #[repr(C)]
@@ -41,11 +50,14 @@ pub(crate) struct Header {
     vtable: Cell<&'static VTable>,
     slab: *const Slab,
     id: AtomicU64,
-    spawned_at: Cell<&'static Location<'static>>,
+    /// A `&'static Location`, as an atomic: [`TaskRef::peek`] reads it without a reference.
+    spawned_at: AtomicPtr<Location<'static>>,
     join_waker: UnsafeCell<Option<Waker>>,
     /// The next empty slot of the chain, while this one is empty.
     link: Cell<Option<NonNull<Header>>>,
-    class: usize,
+    class: u32,
+    /// The number of the task's last transition that was traced (trace/record.rs, B2).
+    seq: AtomicU8,
 }
 
 impl Header {
@@ -60,10 +72,11 @@ impl Header {
             vtable: Cell::new(&VTable::EMPTY),
             slab,
             id: AtomicU64::new(0),
-            spawned_at: Cell::new(Location::caller()),
+            spawned_at: AtomicPtr::new(address_of(Location::caller())),
             join_waker: UnsafeCell::new(None),
             link: Cell::new(None),
-            class,
+            class: class as u32,
+            seq: AtomicU8::new(0),
         };
         // SAFETY: as this function demands.
         unsafe { slot.write(header) };
@@ -86,7 +99,7 @@ impl Header {
     /// The header is initialised.
     pub(super) unsafe fn class(slot: NonNull<Self>) -> usize {
         // SAFETY: as this function demands; the class never changes.
-        unsafe { slot.as_ref().class }
+        unsafe { slot.as_ref().class as usize }
     }
 }
 
@@ -132,9 +145,10 @@ where
     let vtable = unsafe { fill(slot.0, future) };
     let header = task.header();
     header.vtable.set(vtable);
-    header.spawned_at.set(site);
-    // Ordering: Relaxed; published with the rest by `State::spawn`.
-    header.id.store(id.0, Relaxed);
+    // Ordering: Release, both; pairs with the Acquire fence in `peek`: who sees one of them sees that the slot was emptied
+    // before. To all others the rest is published by `State::spawn`.
+    header.spawned_at.store(address_of(site), Release);
+    header.id.store(id.0, Release); // Ordering: Release; as above
     header.state.spawn();
     (Joined { task, output: PhantomData }, Queued(task))
 }
@@ -176,7 +190,40 @@ impl TaskRef {
 
     /// Where the task was spawned.
     pub(crate) fn spawned_at(self) -> &'static Location<'static> {
-        self.header().spawned_at.get()
+        // Ordering: Relaxed; as in `id`.
+        let site = self.header().spawned_at.load(Relaxed);
+        // SAFETY: W8.
+        unsafe { &*site }
+    }
+
+    /// The number of a transition of the task, for the trace. Who makes the transition owns the number.
+    #[inline]
+    pub(crate) fn next_seq(self) -> u8 {
+        let seq = &self.header().seq;
+        // Ordering: Relaxed, both; the task's state hands it from owner to owner.
+        let next = seq.load(Relaxed).wrapping_add(1);
+        seq.store(next, Relaxed); // Ordering: Relaxed; as above
+        next
+    }
+
+    /// The task is new: its transitions are numbered from 0, the spawn's number.
+    #[inline]
+    pub(crate) fn reset_seq(self) {
+        // Ordering: Relaxed; as in `next_seq`.
+        self.header().seq.store(0, Relaxed);
+    }
+
+    /// Looks at a slot that may be in use, without a reference: the task's id, its spawn site, and what it is at. `None`: it is
+    /// empty, or its task complete, or it was emptied meanwhile.
+    pub(crate) fn peek(self) -> Option<(TaskId, &'static Location<'static>, Standing)> {
+        let header = self.header();
+        header.state.standing()?;
+        // Ordering: Acquire; pairs with the Release store in `create`: who sees the next task's id sees its site.
+        let id = TaskId(header.id.load(Acquire));
+        let site = self.spawned_at();
+        fence(Acquire); // pairs with the Release stores in `create`: who saw the next task's site sees that the slot was emptied
+        let standing = header.state.standing()?; // of this task, and not of one that was there before
+        (self.id() == id).then_some((id, site, standing))
     }
 
     /// The slab that the task's slot belongs to.
@@ -200,7 +247,7 @@ impl TaskRef {
     pub(crate) fn act(self, action: WakeAction) {
         match action {
             WakeAction::Enqueue => self.enqueue(),
-            WakeAction::Nothing => {}
+            WakeAction::Nothing | WakeAction::Marked => {}
             WakeAction::Free => self.free(),
         }
     }

@@ -77,14 +77,24 @@ pub(crate) enum EndPoll {
     Cancel,
 }
 
+/// What a task is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Queued,
+    Running,
+    Waiting,
+}
+
 /// What the caller of a wake or an abort must do.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum WakeAction {
     /// Put the task into a queue.
     Enqueue,
-    /// Nothing: it is queued, running or complete.
+    /// Nothing: it is queued already, or complete.
     Nothing,
+    /// Nothing: it is running, and will be queued when its poll is over.
+    Marked,
     /// Nothing but to free the slot: the reference given up was the last.
     Free,
 }
@@ -288,9 +298,22 @@ impl State {
             match self.0.compare_exchange_weak(word, new, weaken::or_relaxed(AcqRel, "state.wake"), Relaxed) {
                 Ok(_) if new & !(REF - 1) == 0 => return WakeAction::Free,
                 Ok(_) if word & (RUNNING | QUEUED | COMPLETE) == 0 => return WakeAction::Enqueue,
+                Ok(_) if word & (RUNNING | QUEUED) == RUNNING => return WakeAction::Marked,
                 Ok(_) => return WakeAction::Nothing,
                 Err(now) => word = now,
             }
+        }
+    }
+
+    /// What the task is at: for people. `None`: the slot is empty, or the task complete.
+    pub(crate) fn standing(&self) -> Option<Standing> {
+        // Ordering: Acquire; pairs with the Release store in `spawn`: the header is written.
+        let word = self.0.load(Acquire);
+        match word {
+            _ if word & !(REF - 1) == 0 || word & COMPLETE != 0 => None,
+            _ if word & RUNNING != 0 => Some(Standing::Running),
+            _ if word & QUEUED != 0 => Some(Standing::Queued),
+            _ => Some(Standing::Waiting),
         }
     }
 

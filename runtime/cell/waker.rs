@@ -7,11 +7,14 @@
 //!
 //! Absent: an allocation. A task's wakers are its slot.
 
+use super::TaskId;
 use super::raw::{Header, TaskRef};
 use super::stage::forget_payload;
+use super::state::WakeAction;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
@@ -38,13 +41,32 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 unsafe fn wake(data: *const ()) {
     // SAFETY: V1.
     let task = unsafe { task(data) };
-    task.act(task.state().wake_by_val());
+    let id = task.id(); // with the reference the task may go
+    act(task, id, task.state().wake_by_val());
 }
 
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: V1.
     let task = unsafe { task(data) };
-    task.act(task.state().wake_by_ref());
+    act(task, task.id(), task.state().wake_by_ref());
+}
+
+#[inline]
+fn act(task: TaskRef, id: TaskId, action: WakeAction) {
+    if action == WakeAction::Marked
+        && let Some(marked) = MARKED.get()
+    {
+        marked(id);
+    }
+    task.act(action);
+}
+
+/// Who is told that a task was woken while it ran: the trace, which has no other way to learn of it.
+static MARKED: OnceLock<fn(TaskId)> = OnceLock::new();
+
+/// From the first runtime on `marked` is told of each wake of a running task.
+pub(crate) fn tell_of_marks(marked: fn(TaskId)) {
+    MARKED.get_or_init(|| marked);
 }
 
 unsafe fn drop_waker(data: *const ()) {

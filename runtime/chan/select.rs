@@ -27,6 +27,20 @@
 pub use super::order::Order;
 pub use crate::sched::preempt::yields;
 
+use crate::reason::Reason;
+
+/// The poll in progress waits for several things: its branches have said for which, and this has the last word.
+#[inline]
+pub fn waits() {
+    crate::sched::preempt::waits(Reason::Select);
+}
+
+/// It waits no more, whatever the branches have said that were not ready.
+#[inline]
+pub fn waits_no_more() {
+    crate::sched::preempt::waits(Reason::Unsaid);
+}
+
 /// Waits for several futures at once, and runs the handler of the first that is ready.
 ///
 /// ```text
@@ -203,10 +217,12 @@ macro_rules! __select {
                     }
                     __gmprt_cx.waker().wake_by_ref(); // X3: who yielded may have had another waker
                 )?
+                $crate::__select!(@waits [$($no_wait)?]);
                 ::core::task::Poll::Pending
             })
             .await
         };
+        $crate::chan::select::waits_no_more();
         #[allow(unreachable_patterns, unreachable_code)]
         match __gmprt_selected {
             $(__GmprtSelected::$id($pattern) => $handler,)*
@@ -215,6 +231,10 @@ macro_rules! __select {
             _ => ::core::unreachable!("the output fitted its pattern"),
         }
     }};
+
+    // With a `default` it does not wait: it was made to yield.
+    (@waits []) => { $crate::chan::select::waits() };
+    (@waits [$no_wait:tt]) => {};
 
     // The arms that wait for nothing.
     (@arm $order:ident $free:tt $read:tt [] $else:tt default => {$($handler:tt)*}, $($rest:tt)*) => {

@@ -30,7 +30,8 @@ use super::queue::{Handed, Parcel, State, Wakes};
 use super::sender::{Permit, Sender};
 use super::shared::Shared;
 use super::snapshot::Snapshot;
-use crate::sync::preempt::must_yield;
+use crate::reason::Reason;
+use crate::sync::preempt::{must_yield, waits};
 use crate::sync::wait_list::{Node, Outcome, Phase, Refresh, WaitList};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -84,11 +85,12 @@ fn drop_or<V>(waker: Option<Waker>, value: V, undo: impl FnOnce(V)) -> V {
 
 impl<T> Shared<T> {
     /// Tries something under the lock until it is done, or its node is queued. `spare` is a waker, if one
-    /// was made in advance; `undo` gets the result if a waker panics on the way.
+    /// was made in advance; `undo` gets the result if a waker panics on the way; `reason` is why it waits, if it does.
     #[inline]
     fn attempt<R>(
         &self,
         cx: &Context<'_>,
+        reason: Reason,
         mut spare: Option<Waker>,
         undo: impl Fn(R),
         mut f: impl FnMut(&mut State<T>, &mut Option<Waker>, &mut Wakes) -> Attempt<R>,
@@ -104,7 +106,10 @@ impl<T> Shared<T> {
             let attempt = wakes.wake_all_or(attempt, undo);
             match drop_or(spare.take(), attempt, undo) {
                 Attempt::Done(result) => return Poll::Ready(result),
-                Attempt::Queued => return Poll::Pending,
+                Attempt::Queued => {
+                    waits(reason);
+                    return Poll::Pending;
+                }
                 Attempt::NeedsWaker => spare = Some(cx.waker().clone()),
             }
         }
@@ -186,6 +191,7 @@ impl<T> Shared<T> {
                 unsafe { state.receivers.push_back(node.as_ref(), waker) };
             });
             if joined {
+                waits(Reason::ChanReceive);
                 return Poll::Pending;
             }
         }
@@ -207,7 +213,10 @@ impl<T> Shared<T> {
         // SAFETY: F1.
         let phase = unsafe { self.refresh(node.as_ref(), cx, |state| &mut state.receivers) };
         match phase {
-            Phase::Queued => Poll::Pending,
+            Phase::Queued => {
+                waits(Reason::ChanReceive);
+                Poll::Pending
+            }
             Phase::Settled(Outcome::Served) => {
                 let handed = node.reset(Option::take).expect("a served receiver has a value");
                 Poll::Ready(Ok(handed.value))
@@ -222,6 +231,7 @@ impl<T> Shared<T> {
                 let spare = (seen.recv_waits() && !seen.is_closed()).then(|| cx.waker().clone());
                 self.attempt(
                     cx,
+                    Reason::ChanReceive,
                     spare,
                     |taken| self.untake(taken),
                     |state, spare, wakes| {
@@ -305,7 +315,10 @@ impl<T> SendFuture<'_, T> {
         // SAFETY: F1.
         let phase = unsafe { this.shared.refresh(node.as_ref(), cx, |state| &mut state.senders) };
         match phase {
-            Phase::Queued => Poll::Pending,
+            Phase::Queued => {
+                waits(Reason::ChanSend);
+                Poll::Pending
+            }
             Phase::Settled(Outcome::Served) => {
                 node.reset(|_| ());
                 Poll::Ready(Ok(()))
@@ -319,7 +332,7 @@ impl<T> SendFuture<'_, T> {
                 assert!(value.is_some(), "`SendFuture` polled after it has completed");
                 let seen = this.shared.snapshot();
                 let spare = (seen.send_waits() && !seen.is_closed()).then(|| cx.waker().clone());
-                this.shared.attempt(cx, spare, drop, |state, spare, wakes| {
+                this.shared.attempt(cx, Reason::ChanSend, spare, drop, |state, spare, wakes| {
                     let unsent = value.take().expect("it comes back from each attempt");
                     if state.is_closed() {
                         return Attempt::Done(Err(SendError(unsent)));
@@ -387,6 +400,7 @@ impl<T> Future for SendFuture<'_, T> {
                 unsafe { state.senders.push_back(node.as_ref(), waker) };
             });
             if joined {
+                waits(Reason::ChanSend);
                 return Poll::Pending;
             }
         }
@@ -426,7 +440,10 @@ impl<T> Future for ReserveFuture<'_, T> {
         // SAFETY: F1.
         let phase = unsafe { shared.refresh(node.as_ref(), cx, |state| &mut state.reservers) };
         let granted = match phase {
-            Phase::Queued => return Poll::Pending,
+            Phase::Queued => {
+                waits(Reason::ChanSend);
+                return Poll::Pending;
+            }
             Phase::Settled(outcome) => {
                 node.reset(|_| ());
                 outcome == Outcome::Served
@@ -439,7 +456,7 @@ impl<T> Future for ReserveFuture<'_, T> {
                         shared.cancel_permit();
                     }
                 };
-                let attempt = shared.attempt(cx, spare, undo, |state, spare, _| {
+                let attempt = shared.attempt(cx, Reason::ChanSend, spare, undo, |state, spare, _| {
                     if state.is_closed() {
                         return Attempt::Done(false);
                     }

@@ -11,7 +11,8 @@
 
 use super::Context;
 use super::tree::{Core, State};
-use crate::sync::preempt::must_yield;
+use crate::reason::Reason;
+use crate::sync::preempt::{must_yield, or_waits, waits};
 use crate::sync::wait_queue::{Enter, Waiter};
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -87,6 +88,7 @@ impl Future for Done<'_> {
             return Poll::Pending;
         }
         let Some(waiting) = self.project().waiting.as_pin_mut() else {
+            waits(Reason::ContextDone);
             return Poll::Pending;
         };
         let waiting = waiting.project();
@@ -98,7 +100,7 @@ impl Future for Done<'_> {
             Some(_) => Enter::Pass,
             None => Enter::AtBack,
         });
-        outcome.map(|_| ())
+        or_waits(outcome.map(|_| ()), Reason::ContextDone)
     }
 }
 

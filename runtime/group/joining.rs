@@ -11,7 +11,8 @@
 //! once, so that a join that is dropped has taken nothing.
 
 use super::member::{Joiner, Shared, State};
-use crate::sync::preempt::must_yield;
+use crate::reason::Reason;
+use crate::sync::preempt::{must_yield, waits};
 use std::pin::Pin;
 use std::task::{self, Poll};
 
@@ -46,6 +47,7 @@ impl<T> Future for Joining<'_, T> {
         let old = state.joiner.replace(joiner);
         drop(state);
         drop(old);
+        waits(Reason::Group);
         Poll::Pending
     }
 }

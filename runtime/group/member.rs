@@ -30,9 +30,8 @@ use crate::sys::primitive::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::{Arc, MutexGuard, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 
 /// What the members of a group report to.
 pub(super) struct Shared<T> {
@@ -229,9 +228,10 @@ impl<T> Member<T> {
 impl<T: Outcome + Send + 'static> Member<T> {
     fn start(self: &Arc<Self>, mut handle: JoinHandle<T>) {
         let waker = Waker::from(Arc::clone(self));
-        match Pin::new(&mut handle).poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(result) => self.end(result),
-            Poll::Pending => self.put_back(handle),
+        if handle.must_wait(&waker) {
+            self.put_back(handle);
+        } else {
+            self.end(handle.take_end());
         }
     }
 
@@ -252,9 +252,8 @@ impl<T: Outcome + Send + 'static> Member<T> {
             let mut slot = self.locked();
             if handle.is_finished() {
                 drop(slot);
-                let polled = Pin::new(&mut handle).poll(&mut Context::from_waker(Waker::noop()));
-                let Poll::Ready(result) = polled else { unreachable!("task {} has ended", self.id) };
-                return self.end(result);
+                assert!(!handle.must_wait(Waker::noop()), "task {} has ended", self.id);
+                return self.end(handle.take_end());
             }
             if !mem::take(&mut slot.abort) {
                 slot.handle = Some(handle);

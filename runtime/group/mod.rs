@@ -27,6 +27,7 @@ pub use wait::GroupError;
 
 use crate::context::{Context, with_cancel};
 use crate::error::JoinError;
+use crate::reason::Reason;
 use crate::sched::permits::{Permit, Permits, Ticket};
 use crate::sched::spawn;
 use crate::sync::wake_batch::FirstPanic;
@@ -35,9 +36,8 @@ use member::Shared;
 use std::fmt;
 use std::future::pending;
 use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{self, Poll, Waker};
+use std::task::{Poll, Waker};
 
 /// Tasks that are joined in the order in which they end, and cancelled together when one of them fails.
 ///
@@ -394,9 +394,9 @@ impl<T: Outcome + Send + 'static> Group<T> {
 }
 
 /// Gets in line now, for turns come in the order of the spawns. No wake: a task that was not polled yet is queued.
-fn take_turn(limit: &Arc<Permits>) -> Result<Permit, Ticket> {
-    let mut ticket = limit.acquire();
-    match Pin::new(&mut ticket).poll(&mut task::Context::from_waker(Waker::noop())) {
+pub(crate) fn take_turn(limit: &Arc<Permits>) -> Result<Permit, Ticket> {
+    let mut ticket = limit.acquire(Reason::GroupTurn);
+    match ticket.line_up(Waker::noop()) {
         Poll::Ready(permit) => Ok(permit),
         Poll::Pending => Err(ticket),
     }

@@ -9,7 +9,7 @@
 #![allow(unreachable_pub, reason = "the parts are public where the whole crate is compiled")]
 #![allow(dead_code, reason = "each model uses what it checks, and not the rest of the file")]
 
-/// In the place of the scheduler's: no slice ever ends.
+/// In the place of the scheduler's: no slice ever ends, and nobody asks what is waited for.
 pub(crate) mod preempt {
     pub(crate) fn must_yield(_polling: &std::task::Context<'_>) -> bool {
         false
@@ -20,6 +20,15 @@ pub(crate) mod preempt {
     }
 
     pub(crate) fn hand_off() {}
+
+    pub(crate) fn waits(_reason: crate::reason::Reason) {}
+
+    pub(crate) fn or_waits<T>(
+        polled: std::task::Poll<T>,
+        _reason: crate::reason::Reason,
+    ) -> std::task::Poll<T> {
+        polled
+    }
 }
 
 #[cfg(test)]
@@ -37,3 +46,5 @@ mod lease;
 mod ring;
 #[path = "../cell/state.rs"]
 mod state;
+#[path = "../trace/ring.rs"]
+mod trace_ring;

@@ -53,7 +53,7 @@ impl Slot {
     fn act(&self, action: WakeAction) {
         match action {
             WakeAction::Enqueue => assert_eq!(self.queue.fetch_add(1, Relaxed), 0, "queued twice"),
-            WakeAction::Nothing => {}
+            WakeAction::Nothing | WakeAction::Marked => {}
             WakeAction::Free => self.free(),
         }
     }

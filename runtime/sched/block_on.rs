@@ -20,10 +20,12 @@ use super::blocking;
 use super::current::Context;
 use super::machine::Machine;
 use crate::sys::parker::Parker;
+use crate::trace::record::{Event, Fate, Give};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{self, Poll, Wake, Waker};
+use std::thread;
 
 /// Wakes the thread in `block_on`.
 struct Caller(Parker);
@@ -54,6 +56,15 @@ impl Drop for Known<'_> {
     }
 }
 
+/// How it ended, if it has.
+fn fate<T>(outcome: &thread::Result<Poll<T>>) -> Option<Fate> {
+    match outcome {
+        Ok(Poll::Pending) => None,
+        Ok(Poll::Ready(_)) => Some(Fate::Finished),
+        Err(_) => Some(Fate::Panicked),
+    }
+}
+
 /// Runs `future` on the calling thread until it is ready.
 pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let _declared = blocking::declare();
@@ -69,9 +80,16 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
         cx.begin_caller();
         let idle = if shared.is_closing() { None } else { shared.lists().take_idle_p(shared) };
         let outcome = match idle {
-            None => poll(),
+            None => {
+                cx.note_caller_begins(None);
+                let outcome = poll();
+                cx.note_caller_ends(fate(&outcome));
+                outcome
+            }
             Some(p) => {
                 cx.m.wire(&p);
+                cx.note(Event::TakeP { p: p.id.0, turn: p.turn() });
+                cx.note_caller_begins(Some(&p));
                 p.count_poll(false);
                 cx.m.forget_asked();
                 shared.rouse_for(&p);
@@ -79,8 +97,10 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
                     shared.maybe_revoke_me(&cx.m);
                     poll()
                 });
+                cx.note_caller_ends(fate(&outcome));
                 match p {
                     Some(p) => {
+                        cx.note(Event::GiveP { p: p.id.0, turn: p.turn(), why: Give::Caller });
                         cx.m.unwire(&p);
                         shared.handoff_p(p);
                     }

@@ -24,6 +24,7 @@ use super::idle::Call;
 use super::ids::ProcessorId;
 use super::processor::OwnedP;
 use super::sysmon;
+use crate::trace::record::{Event, Give};
 use std::sync::Arc;
 
 /// A task's M has declared that it blocks; dropped when it has ceased to.
@@ -36,8 +37,9 @@ pub(crate) struct Declared {
 #[doc(alias = "entersyscallblock")]
 pub(crate) fn declare() -> Declared {
     let context = current::with(|cx| {
-        let p = cx.take_lent()?;
+        let p = cx.take_lent(Give::Declared)?;
         let id = p.id;
+        cx.note(Event::BlockBegin);
         cx.m.unpin();
         cx.shared.retakes.handed_off.add_shared(1);
         cx.shared.handoff_p(p);
@@ -58,6 +60,7 @@ impl Drop for Declared {
         let Some((declared, lost)) = self.context else { return };
         current::with(|cx| {
             debug_assert!(std::ptr::eq(declared, cx), "contexts are left in the order they were entered");
+            cx.note(Event::BlockEnd);
             cx.shared.exit_block(cx, lost);
         });
     }
@@ -114,6 +117,7 @@ impl Short {
             };
             let before = cx.m.declared();
             cx.m.set_declared(before | 1); // odd already, if this one is nested in another
+            cx.note(Event::BlockBegin);
             if work {
                 cx.shared.work_is_left();
             }
@@ -132,6 +136,7 @@ impl Drop for Short {
             if self.before.is_multiple_of(2) {
                 cx.m.set_declared(self.before + 2);
             }
+            cx.note(Event::BlockEnd);
             if cx.with_p(|_| ()).is_none() {
                 cx.shared.exit_block(cx, lent);
             }
@@ -171,7 +176,7 @@ impl Shared {
         if self.is_closing() {
             return; // the P's tasks are cancelled when the poll ends, and not in the midst of a wake
         }
-        if let Some(p) = cx.take_lent() {
+        if let Some(p) = cx.take_lent(Give::Hog) {
             cx.m.unpin();
             cx.m.set_hog(true);
             self.retakes.hogs.add_shared(1);

@@ -20,8 +20,12 @@
 use super::Shared;
 use super::machine::Machine;
 use super::processor::{LocalP, OwnedP};
+use super::tracing::Run;
 use crate::cell::TaskRef;
 use crate::cell::join::is_own_waker;
+use crate::reason::Reason;
+use crate::trace::record::{Event, Give};
+use crate::trace::recorder::Tap;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr;
 use std::sync::Arc;
@@ -47,10 +51,16 @@ pub(crate) struct Context {
     task: Cell<Option<TaskRef>>,
     /// What the poll in progress, or the one that just ended, has said: [`YIELDED`], [`SLICE_OVER`].
     said: Cell<u8>,
+    /// What that poll waits for, if it has said so (`preempt.rs`, L4).
+    waits_for: Cell<Reason>,
     /// How often polls were made to yield here.
     yields: Cell<u32>,
     /// No user code runs, but wakers of tasks, which are ours: the scheduler fires timers.
     brief: Cell<bool>,
+    /// Where it records what it does.
+    pub(super) tap: Tap,
+    /// Its last run that was recorded.
+    pub(super) run: Cell<Run>,
     outer: Cell<*const Context>,
 }
 
@@ -73,8 +83,11 @@ impl Context {
             lent: UnsafeCell::new(None),
             task: Cell::new(None),
             said: Cell::new(0),
+            waits_for: Cell::new(Reason::Unsaid),
             yields: Cell::new(0),
             brief: Cell::new(false),
+            tap: Tap::default(),
+            run: Cell::default(),
             outer: Cell::new(ptr::null()),
         }
     }
@@ -114,9 +127,10 @@ impl Context {
     /// User code declares that it will block: takes the lent P away from it for good, if it is still ours.
     ///
     /// The lease is given up before the M is outside again: a P in our hand must not look lent.
-    pub(crate) fn take_lent(&self) -> Option<OwnedP> {
+    pub(crate) fn take_lent(&self, why: Give) -> Option<OwnedP> {
         let _inside = self.m.lease.enter();
         let p = self.reclaim()?;
+        self.note(Event::GiveP { p: p.id.0, turn: p.turn(), why });
         self.m.unwire(&p);
         Some(p)
     }
@@ -147,6 +161,7 @@ impl Context {
         let lent = unsafe { &mut *self.lent.get() };
         debug_assert!(lent.is_none(), "a P is lent twice");
         self.m.wire(&p);
+        self.note(Event::TakeP { p: p.id.0, turn: p.turn() });
         *lent = Some(p);
     }
 
@@ -155,6 +170,7 @@ impl Context {
     pub(crate) fn begin_task(&self, task: TaskRef) {
         self.task.set(Some(task));
         self.said.set(0); // a yield that the last poll asked for and did not need is forgotten
+        self.waits_for.set(Reason::Unsaid);
     }
 
     /// The M ends it.
@@ -166,6 +182,7 @@ impl Context {
     /// A poll begins that is no task's.
     pub(crate) fn begin_caller(&self) {
         self.said.set(0);
+        self.waits_for.set(Reason::Unsaid);
     }
 
     /// What runs next is over in a moment, and the M looks at its queues then.
@@ -196,6 +213,19 @@ impl Context {
     #[inline]
     pub(crate) fn is_yielding(&self) -> bool {
         self.said.get() & SLICE_OVER != 0
+    }
+
+    /// The poll in progress waits for this.
+    #[inline]
+    pub(crate) fn set_reason(&self, reason: Reason) {
+        self.waits_for.set(reason);
+    }
+
+    /// What the poll in progress, or the one that just ended, waits for. It means something if that poll ended with
+    /// `Pending`, and did not yield.
+    #[inline]
+    pub(crate) fn reason(&self) -> Reason {
+        self.waits_for.get()
     }
 
     /// The task in whose poll the thread is.

@@ -25,7 +25,9 @@ use super::ids::ProcessorId;
 use super::machine::{Assignment, Machine};
 use super::processor::OwnedP;
 use super::seat::Sat;
+use super::tracing::note_here;
 use crate::sys::clock::{self, NEVER, Nanos};
+use crate::trace::record::{Bed, Event};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard};
@@ -153,11 +155,13 @@ impl Shared {
             Sat::Taken => {}
             Sat::Off => self.tell(false),
         }
+        note_here(Event::Park(Bed::Idle));
         while !m.parker.park_until(self.keep_alive()) {
             if self.expire(m) {
                 return None;
             }
         }
+        note_here(Event::Unpark);
         m.lock_inbox().take() // empty: woken by `wake_all`
     }
 
@@ -230,7 +234,9 @@ impl Shared {
             lists.line.push_back(Arc::clone(m));
             self.line_len.store(lists.line.len(), Relaxed); // Ordering: Relaxed; as above
         }
+        note_here(Event::Park(Bed::Line));
         m.parker.park();
+        note_here(Event::Unpark);
         m.lock_inbox().take().map(|assignment| assignment.p)
     }
 }

@@ -31,7 +31,7 @@ use crate::sys::parker::Parker;
 use crate::sys::thread;
 use std::collections::HashMap;
 use std::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU32,
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -80,6 +80,8 @@ pub(crate) struct Machine {
     hog: AtomicBool,
     /// It sleeps in the poller, not in its parker.
     in_poller: AtomicBool,
+    /// The id of the task that it polls, or has polled last; 0: a caller's future, or timers.
+    running: AtomicU64,
 }
 
 static LAST_M: AtomicU32 = AtomicU32::new(0);
@@ -99,6 +101,7 @@ impl Machine {
             hog: AtomicBool::new(false),
             expired: AtomicBool::new(false),
             in_poller: AtomicBool::new(false),
+            running: AtomicU64::new(0),
         }
     }
 
@@ -125,6 +128,7 @@ impl Machine {
     /// The M, inside, has `p` in its hand.
     #[inline]
     pub(crate) fn wire(&self, p: &OwnedP) {
+        p.begin_turn();
         self.lease.take(p.id);
         p.set_holder(self.id.0);
     }
@@ -203,6 +207,19 @@ impl Machine {
             // Ordering: Relaxed; as above.
             self.asked.store(0, Relaxed);
         }
+    }
+
+    /// It begins to poll this task.
+    #[inline(always)]
+    pub(super) fn set_running(&self, g: u64) {
+        // Ordering: Relaxed; for people.
+        self.running.store(g, Relaxed);
+    }
+
+    /// The task that it polls, or has polled last.
+    pub(super) fn running(&self) -> u64 {
+        // Ordering: Relaxed; for people.
+        self.running.load(Relaxed)
     }
 
     /// It has lost its P as a hog, and that poll is not over.

@@ -12,11 +12,12 @@
 //!   blocking.rs   a P changes hands: handoff, the ladder      revoker.rs takes Ps away, for tests
 //!   block_on.rs   a thread that is not an M runs a future     timing.rs, preempt.rs  timers, and the end of a slice
 //!   permits.rs    how many may block at once                  shutdown.rs the end
+//!   tracing.rs    what is told to the trace
 //! ```
 //!
 //! Lock order: `lists` (lists.rs) before an M's inbox; the slab's `foreign` before its `depot`; all others (the
-//! poller's, the timers', the revoker's, `machines`, an M's `tid`, sysmon's handle, the permits', shutdown's `WAITING`)
-//! are leaves. None is held while user code runs, a thread is started, or an M is woken.
+//! poller's, the timers', the revoker's, `machines`, an M's `tid`, sysmon's handle, the permits', shutdown's `WAITING`,
+//! the recorder's, which are taken under `lists` too) are leaves. None is held while user code runs, a thread is started, or an M is woken.
 //!
 //! Absent: the netpoller.
 
@@ -29,6 +30,7 @@ mod chain;
 pub(crate) mod current;
 pub(crate) mod idle;
 pub(crate) mod ids;
+mod join;
 pub(crate) mod lease;
 pub(crate) mod lists;
 pub(crate) mod machine;
@@ -38,6 +40,8 @@ pub(crate) mod preempt;
 pub(crate) mod processor;
 #[expect(unsafe_code, reason = "the upcall from a waker names its scheduler by a raw pointer")]
 pub(crate) mod ready;
+#[cfg(test)]
+mod reason_tests;
 mod retake;
 pub(crate) mod revoker;
 pub(crate) mod schedule;
@@ -50,6 +54,7 @@ mod tally;
 mod tests;
 mod threads;
 pub(crate) mod timing;
+mod tracing;
 pub(crate) mod yield_now;
 
 pub use blocking::block_in_place;
@@ -63,6 +68,8 @@ use crate::poller::ParkPoller;
 use crate::queue::injector::Injector;
 use crate::queue::victims::Victims;
 use crate::sys::counter::Counter;
+use crate::trace::config::TraceConfig;
+use crate::trace::recorder::Recorder;
 use idle::Census;
 use lists::Lists;
 use machine::Machines;
@@ -104,6 +111,8 @@ pub(crate) struct Config {
     pub(crate) max_blocking: usize,
     /// How long an M beyond `procs` stays idle before it ends.
     pub(crate) keep_alive: Duration,
+    /// What `Tracer::start` records.
+    pub(crate) trace: Option<TraceConfig>,
     /// Tests: no thread can be started, as if the system had none.
     pub(crate) refuse_threads: bool,
 }
@@ -144,6 +153,7 @@ pub(crate) struct Shared {
     revoker: Option<Revoker>,
     pub(crate) retakes: Retakes,
     pub(crate) failed_starts: Counter,
+    pub(crate) recorder: Recorder,
     /// Tests: as `Config::refuse_threads`, and can be changed.
     refuse_threads: AtomicBool,
 }

@@ -13,6 +13,8 @@
 //!
 //! Absent: a thread pool. A permit lets a task declare that it blocks; its M is like any other.
 
+use super::preempt::or_waits;
+use crate::reason::Reason;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +42,8 @@ pub(crate) struct Permit(Arc<Permits>);
 pub(crate) struct Ticket {
     permits: Arc<Permits>,
     number: Option<u64>,
+    /// What who awaits it waits for.
+    reason: Reason,
 }
 
 impl Permits {
@@ -51,8 +55,8 @@ impl Permits {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn acquire(self: &Arc<Self>) -> Ticket {
-        Ticket { permits: Arc::clone(self), number: None }
+    pub(crate) fn acquire(self: &Arc<Self>, reason: Reason) -> Ticket {
+        Ticket { permits: Arc::clone(self), number: None, reason }
     }
 
     fn give_back(&self) {
@@ -75,11 +79,10 @@ impl Drop for Permit {
     }
 }
 
-impl Future for Ticket {
-    type Output = Permit;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit> {
-        let waker = cx.waker().clone();
+impl Ticket {
+    /// The permit; if none is free it gets in line, if it is not there, and `waker` is told.
+    pub(crate) fn line_up(&mut self, waker: &Waker) -> Poll<Permit> {
+        let waker = waker.clone();
         let mut line = self.permits.lock();
         let granted = match self.number {
             Some(ticket) => line.granted.remove(&ticket),
@@ -107,6 +110,14 @@ impl Future for Ticket {
     }
 }
 
+impl Future for Ticket {
+    type Output = Permit;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit> {
+        or_waits(self.line_up(cx.waker()), self.reason)
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         let Some(ticket) = self.number else { return };
@@ -125,6 +136,10 @@ impl Drop for Ticket {
 mod tests {
     use super::*;
 
+    fn ticket(permits: &Arc<Permits>) -> Ticket {
+        permits.acquire(Reason::BlockingPermit)
+    }
+
     fn poll(acquire: &mut Ticket) -> Option<Permit> {
         match Pin::new(acquire).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(permit) => Some(permit),
@@ -135,28 +150,28 @@ mod tests {
     #[test]
     fn who_came_first_is_served_first() {
         let permits = Arc::new(Permits::new(1));
-        let held = poll(&mut permits.acquire()).unwrap();
-        let (mut first, mut second) = (permits.acquire(), permits.acquire());
+        let held = poll(&mut ticket(&permits)).unwrap();
+        let (mut first, mut second) = (ticket(&permits), ticket(&permits));
         assert!(poll(&mut first).is_none() && poll(&mut second).is_none());
         drop(held);
-        assert!(poll(&mut second).is_none() && poll(&mut permits.acquire()).is_none());
+        assert!(poll(&mut second).is_none() && poll(&mut ticket(&permits)).is_none());
         let held = poll(&mut first).unwrap();
         assert!(poll(&mut second).is_none());
         drop(held);
         assert!(poll(&mut second).is_some());
-        assert!(poll(&mut permits.acquire()).is_some(), "all are back");
+        assert!(poll(&mut ticket(&permits)).is_some(), "all are back");
     }
 
     #[test]
     fn a_ticket_that_is_dropped_passes_its_permit_on() {
         let permits = Arc::new(Permits::new(1));
-        let held = poll(&mut permits.acquire()).unwrap();
-        let (mut first, mut second, mut third) = (permits.acquire(), permits.acquire(), permits.acquire());
+        let held = poll(&mut ticket(&permits)).unwrap();
+        let (mut first, mut second, mut third) = (ticket(&permits), ticket(&permits), ticket(&permits));
         assert!(poll(&mut first).is_none() && poll(&mut second).is_none() && poll(&mut third).is_none());
         drop(first); // still waiting
         drop(held);
         drop(second); // granted, and not taken
         assert!(poll(&mut third).is_some());
-        assert!(poll(&mut permits.acquire()).is_some());
+        assert!(poll(&mut ticket(&permits)).is_some());
     }
 }

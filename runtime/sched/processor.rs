@@ -15,7 +15,7 @@
 //!     therefore one user at a time, and what one user did happens before the next one's use.
 //! P3. A task in `runnext` runs next, before the ring; thieves take it only in their last round.
 //!
-//! Absent: the trace ring, which will stand here too.
+//! Absent: the trace's ring, which is the M's: it survives a hand-off of the P.
 //!
 //! Length: the owner's side and the thief's share the cells that P2 is about; apart they would be open to others.
 
@@ -24,6 +24,7 @@ use super::chain::Chain;
 use super::ids::ProcessorId;
 use super::lease::Won;
 use super::tally::Tally;
+use super::tracing::note_here;
 use crate::cell::raw::Header;
 use crate::cell::slab::{FreeSlots, Slab, Slot};
 use crate::cell::{Queued, TaskId};
@@ -33,13 +34,14 @@ use crate::queue::ring::{Full, Ring};
 use crate::queue::victims::next_random;
 use crate::sys::primitive::AtomicOrdering::{AcqRel, Acquire, Relaxed};
 use crate::timers::Timers;
+use crate::trace::record::{Event, Queue};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::mem;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, AtomicU64};
 use std::time::Instant;
 
 /// A P, as every thread sees it.
@@ -50,6 +52,8 @@ pub(crate) struct Processor {
     pub(crate) tally: CachePadded<Tally>,
     /// The number of the M that holds it; 0: none.
     holder: AtomicU32,
+    /// How often it was taken, modulo 2^16: for the trace (trace/record.rs, B4).
+    turn: AtomicU16,
     runnext: AtomicPtr<Header>,
     ring: Ring<Header>,
     /// Timers set from here. They have a lock of their own: anybody may set, cancel and fire them.
@@ -140,6 +144,7 @@ impl Processor {
             core,
             tally: CachePadded::new(Tally::default()),
             holder: AtomicU32::new(0),
+            turn: AtomicU16::new(0),
             runnext: AtomicPtr::new(ptr::null_mut()),
             ring: Ring::new(),
             timers: Arc::new(Timers::new()),
@@ -183,6 +188,25 @@ impl Processor {
     pub(crate) fn set_holder(&self, m: u32) {
         // Ordering: Relaxed; as above.
         self.holder.store(m, Relaxed);
+    }
+
+    /// An M takes it: a new turn. The caller owns it (P1).
+    pub(crate) fn begin_turn(&self) {
+        // Ordering: Relaxed, both; the right to the P hands it from owner to owner.
+        let next = self.turn.load(Relaxed).wrapping_add(1);
+        self.turn.store(next, Relaxed); // Ordering: Relaxed; as above
+    }
+
+    /// Whose turn it is.
+    pub(crate) fn turn(&self) -> u16 {
+        // Ordering: Relaxed; as above.
+        self.turn.load(Relaxed)
+    }
+
+    /// Its queue, for the trace.
+    #[inline(always)]
+    pub(crate) fn queue(&self) -> Queue {
+        Queue::of_p(self.id.0)
     }
 
     /// Whether a task waits here; the last look's question (`idle.rs`, N3).
@@ -298,6 +322,7 @@ impl LocalP {
                 injector.push_uncounted(task, yielders);
                 injector.counted(spilled + 1, yielders);
                 self.tally.overflows.add(1);
+                note_here(Event::Overflow { p: self.id.0, n: spilled as u16 + 1 });
                 return;
             }
             // A thief has made room meanwhile.
@@ -351,8 +376,8 @@ impl LocalP {
     }
 
     /// Half of `victim`'s ring into the own, which is empty; in the last round its `runnext`, if that is
-    /// all there is. Go: `runqsteal`.
-    pub(crate) fn steal_from(&self, victim: &Processor, last_round: bool) -> Option<Queued> {
+    /// all there is; one of them, and how many they are. Go: `runqsteal`.
+    pub(crate) fn steal_from(&self, victim: &Processor, last_round: bool) -> Option<(Queued, u64)> {
         let (task, taken) = match victim.ring.steal_into(&self.ring) {
             Some((task, taken)) => (queued(task), taken as u64),
             None if last_round => (victim.steal_next()?, 1),
@@ -361,7 +386,7 @@ impl LocalP {
         self.ring_is_fresh();
         self.tally.steals.add(1);
         self.tally.stolen.add(taken);
-        Some(task)
+        Some((task, taken))
     }
 
     /// A random number.

@@ -27,16 +27,19 @@ use super::processor::{Processor, fresh_ids};
 use super::revoker::Revoker;
 use super::seat::Seat;
 use super::sysmon::Sysmon;
+use super::tracing::note_mark;
 use super::{Config, Retakes, Shared};
 use crate::cell::join::JoinHandle;
 use crate::cell::raw::create;
 use crate::cell::slab::{Slab, Slot, Upcalls};
 use crate::cell::stage::class_for;
+use crate::cell::waker::tell_of_marks;
 use crate::cell::{After, Queued, TaskId};
 use crate::poller::ParkPoller;
 use crate::queue::injector::Injector;
 use crate::queue::victims::Victims;
 use crate::sys::counter::Counter;
+use crate::trace::recorder::Recorder;
 use std::panic::Location;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -45,6 +48,7 @@ use std::sync::{Arc, Condvar, Mutex};
 /// A scheduler whose slab knows the way up to it.
 pub(super) fn assemble(config: Config, procs: Vec<Processor>) -> Arc<Shared> {
     let revoker = Revoker::from_environment();
+    tell_of_marks(note_mark);
     Arc::new_cyclic(|weak: &std::sync::Weak<Shared>| {
         let idle = procs
             .iter()
@@ -72,6 +76,7 @@ pub(super) fn assemble(config: Config, procs: Vec<Processor>) -> Arc<Shared> {
             revoker,
             retakes: Retakes::default(),
             failed_starts: Counter::default(),
+            recorder: Recorder::new(),
             refuse_threads: AtomicBool::new(config.refuse_threads),
             config,
             procs,
@@ -91,7 +96,11 @@ unsafe fn upcall_ready(sched: *const (), task: Queued) {
         if !ptr::eq(Arc::as_ptr(&cx.shared), sched) {
             return;
         }
-        let here = cx.with_p(|p| p.put_next(task.take().expect("put once"), &cx.shared.injector));
+        let here = cx.with_p(|p| {
+            let task = task.take().expect("put once");
+            cx.note_wake(task.task(), p.queue());
+            p.put_next(task, &cx.shared.injector)
+        });
         if let Some(next) = here {
             cx.shared.submitted_by(cx, next); // the task may have ended by now, but the context is this thread's
         }
@@ -99,6 +108,7 @@ unsafe fn upcall_ready(sched: *const (), task: Queued) {
     let Some(task) = task else { return };
     // SAFETY: D1; the task is still in our hand.
     let shared = unsafe { another_reference(sched) };
+    shared.note_foreign_wake(task.task());
     shared.inject(task);
 }
 
@@ -171,16 +181,32 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        self.spawn_as(None, site, future)
+    }
+
+    /// As [`spawn`](Self::spawn); the task's id is `id`, which was fresh, if it had to be known before.
+    #[inline(always)]
+    pub(crate) fn spawn_as<F>(
+        self: &Arc<Self>,
+        id: Option<TaskId>,
+        site: &'static Location<'static>,
+        future: F,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         let mut future = Some(future);
         let here = current::with(|cx| {
             if !ptr::eq(Arc::as_ptr(&cx.shared), Arc::as_ptr(self)) {
                 return None;
             }
             let (handle, next) = cx.with_p(|p| {
-                let id = p.next_id();
+                let id = id.unwrap_or_else(|| p.next_id());
                 let slot = p.get_slot(class_for::<F>(), &self.slab);
                 let (joined, queued) = create(slot, id, site, future.take().expect("moved once"));
                 p.tally.spawned.add(1);
+                cx.note_spawn(queued.task(), p.queue());
                 let next = p.put_next(queued, &self.injector);
                 (JoinHandle::new(joined, id), next)
             })?;
@@ -193,7 +219,7 @@ impl Shared {
             }
             return handle;
         }
-        let id = TaskId(fresh_ids(1));
+        let id = id.unwrap_or_else(|| TaskId(fresh_ids(1)));
         let slot = self.slab.get_foreign(class_for::<F>());
         let (joined, queued) = create(slot, id, site, future.take().expect("not moved"));
         let handle = JoinHandle::new(joined, id);
@@ -213,6 +239,7 @@ impl Shared {
         if self.closing_after_fence() {
             self.as_current(false, || self.settle(task.cancel())); // D2
         } else {
+            self.note_foreign_spawn(task.task());
             self.inject(task);
         }
     }

@@ -20,6 +20,7 @@ use super::lease::Lease;
 use super::machine::{Assignment, Machine, YIELD};
 use super::processor::OwnedP;
 use crate::policy::retake::Why;
+use crate::trace::record::{Event, Taken};
 use std::sync::Arc;
 
 /// What became of a retake.
@@ -77,6 +78,13 @@ impl Shared {
             }
             return Retake::Lost;
         };
+        let taken = match why {
+            Why::Declared => Taken::Declared,
+            Why::Blocked => Taken::Blocked,
+            Why::Hog => Taken::Hog,
+        };
+        let from = Event::RetakeFrom { m: m.id.as_u32() };
+        self.note_both(Event::Retake { p: p.id.0, turn: p.turn(), why: taken }, Some(from));
         if why != Why::Declared {
             m.ask(YIELD); // a poll without a P has no slice any more that sysmon could see end
         }

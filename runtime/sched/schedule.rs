@@ -28,6 +28,7 @@ use crate::cell::{After, Ended, Queued};
 use crate::error::UnhandledPanic;
 use crate::policy::find::{Found, Sources, find_runnable};
 use crate::policy::tuning::{INJECTOR_EVERY, PIN_AFTER, PIN_CLOCK_EVERY};
+use crate::trace::record::{Event, Give, Queue};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::task::Waker;
@@ -41,6 +42,8 @@ pub(super) struct Hunt<'a> {
     pub(super) spinning: Option<Spinning>,
     /// When the M was first seen with this P, for `PIN_AFTER`.
     since: Option<Instant>,
+    /// Other Ps that it has found without work since it began to look there: for the trace.
+    pub(super) tries: u8,
     /// Wakers of due timers, between the heap's lock and their wake.
     pub(super) due: Vec<Waker>,
 }
@@ -62,7 +65,7 @@ pub(super) fn run(shared: &Arc<Shared>, m: &Arc<Machine>, first: Option<Assignme
     let _abort = AbortOnUnwind;
     let cx = Context::new(Arc::clone(shared), Arc::clone(m), true);
     let _entered = cx.enter();
-    let mut hunt = Hunt { cx: &cx, shared, p: None, spinning: None, since: None, due: Vec::new() };
+    let mut hunt = Hunt { cx: &cx, shared, p: None, spinning: None, since: None, tries: 0, due: Vec::new() };
     match first.or_else(|| shared.stop_m(m)) {
         Some(assignment) => hunt.take_up(assignment),
         None => return,
@@ -126,6 +129,7 @@ impl Hunt<'_> {
             self.p = Some(p);
             return true;
         }
+        self.cx.note(Event::GiveP { p: p.id.0, turn: p.turn(), why: Give::Line });
         self.cx.m.unwire(&p);
         let first = lists.release_p(self.shared, p);
         if let Some(spinning) = self.spinning.take() {
@@ -143,6 +147,11 @@ impl Hunt<'_> {
     pub(super) fn take_up(&mut self, assignment: Assignment) {
         let Assignment { p, spinning } = assignment;
         self.cx.m.wire(&p);
+        self.cx.note(Event::TakeP { p: p.id.0, turn: p.turn() });
+        if spinning.is_some() {
+            self.cx.note(Event::Seek);
+        }
+        self.tries = 0;
         self.shared.rouse_deep_sysmon();
         self.shared.pin_always(&self.cx.m, &p);
         self.since = None;
@@ -184,6 +193,7 @@ impl Hunt<'_> {
             let _last = spinning.give_up(&self.shared.census); // nobody is woken any more
         }
         if let Some(p) = self.p.take() {
+            self.cx.note(Event::GiveP { p: p.id.0, turn: p.turn(), why: Give::Closing });
             self.cx.m.unwire(&p);
             self.shared.retire_p(p);
         }
@@ -197,25 +207,36 @@ impl Hunt<'_> {
         cx.m.forget_asked(); // that poll is over
         let g = task.task();
         cx.begin_task(g);
-        let (after, p) = cx.lend(p, || {
+        cx.m.set_running(g.id().0);
+        cx.begin_run(g, &p);
+        let mut after = After::Idle;
+        let ((), p) = cx.lend(p, || {
             self.shared.maybe_revoke_me(&cx.m);
-            let mut after = task.run(|| cx.has_yielded());
+            after = task.run(|| {
+                cx.end_run(g);
+                cx.has_yielded()
+            });
             if matches!(after, After::Idle) && self.shared.is_closing() && g.state().claim() == Claim::Claimed
             {
+                cx.claimed(g);
                 after = g.cancel_claimed(); // shutdown.rs, E3: nobody else will
             }
-            after
         });
         cx.end_task();
         let Some(p) = p else {
+            cx.note_left_without_p(&after);
             self.shared.settle(after);
             return None;
         };
         match after {
             After::Idle => {}
             After::Requeue(task) => self.requeue(&p, task, cx.is_yielding()),
-            After::Done(ended) => self.shared.report(ended),
+            After::Done(ended) => {
+                cx.note_exit(ended);
+                self.shared.report(ended);
+            }
             After::Free(ended, slot) => {
+                cx.note_exit(ended);
                 p.put_slot(slot, &self.shared.slab);
                 self.shared.report(ended);
             }
@@ -232,8 +253,12 @@ impl Hunt<'_> {
     #[inline]
     fn requeue(&self, p: &OwnedP, task: Queued, slice_over: bool) {
         if slice_over || self.shared.injector.foreign_work_waits() {
+            self.cx.note_requeue(task.task(), Queue::INJECTOR);
             self.shared.injector.push_yielder(task.into_raw());
         } else {
+            if !self.cx.has_yielded() {
+                self.cx.note_requeue(task.task(), p.queue()); // which says no more of a yield
+            }
             p.put_back_yielder(task, &self.shared.injector);
         }
         if self.shared.census.wants_help() && p.queue_len() > 1 {

@@ -25,8 +25,10 @@ use super::Shared;
 use super::bedtime::{self, Bedtime};
 use super::machine::{Assignment, Machine};
 use super::processor::OwnedP;
+use super::tracing::note_here;
 use crate::poller::Poller;
 use crate::sys::clock::{self, NEVER, Nanos};
+use crate::trace::record::{Bed, Event};
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool,
@@ -129,7 +131,9 @@ impl Shared {
             return Sat::Taken;
         }
         m.set_in_poller(true);
+        note_here(Event::Park(Bed::Poller));
         let sat = self.watch_timers(m);
+        note_here(Event::Unpark);
         m.set_in_poller(false);
         self.seat.leave();
         bedtime::timer_is_set(); // sysmon has left the timers to us: V4

@@ -186,6 +186,7 @@ impl Shared {
                     Claim::Gone => {}
                     Claim::Claimed => {
                         again = true; // its drop may have woken others
+                        self.note_cancel(task);
                         self.settle(task.cancel_claimed());
                     }
                     Claim::Queued => again = true,
@@ -200,6 +201,7 @@ impl Shared {
     }
 
     fn cancel(self: &Arc<Self>, task: Queued) {
+        self.note_cancel(task.task());
         self.settle(task.cancel());
     }
 

@@ -14,7 +14,9 @@
 //! Absent: the order, which is `policy/find.rs`.
 
 use super::bedtime::{ALL_TIMERS, INJECTOR_FIRST, LEFT_SEAT};
+use super::ids::ProcessorId;
 use super::machine::Assignment;
+use super::processor::OwnedP;
 use super::schedule::Hunt;
 use crate::cell::Queued;
 use crate::cell::waker::{task_of, wake_quietly};
@@ -22,7 +24,9 @@ use crate::policy::find::{Released, Sources};
 use crate::policy::tuning::{INJECTOR_BATCH, TIMER_BATCH, YIELDER_BATCH};
 use crate::queue::ring::RING_SLOTS;
 use crate::sys::clock::{self, NEVER};
+use crate::sys::ticks;
 use crate::timers::Left;
+use crate::trace::record::{Event, Give};
 
 impl Sources for Hunt<'_> {
     type Task = Queued;
@@ -44,12 +48,12 @@ impl Sources for Hunt<'_> {
             return None;
         }
         if waiting * self.shared.procs.len() <= RING_SLOTS || injector.foreign_work_waits() {
-            return self.p().take_injected(injector);
+            return self.taking(|p| p.take_injected(injector));
         }
         // Many, and yielders alone: the rings are full of such as well. One at a time would leave these here while those have
         // turn after turn. (With one P many is more than a ring holds: up to there the order is Go's.)
         let n = self.share(waiting).min(YIELDER_BATCH).min(self.room()).max(1);
-        self.p().take_yielders(n, injector)
+        self.taking(|p| p.take_yielders(n, injector))
     }
 
     #[inline(always)]
@@ -64,7 +68,7 @@ impl Sources for Hunt<'_> {
         p.end_chain(injector);
         // No more than there is room for: what a full ring spills are those that have waited longest in it.
         let n = self.share(injector.len()).min(self.room());
-        if let Some(task) = p.take_injected_batch(n, injector) {
+        if let Some(task) = self.taking(|p| p.take_injected_batch(n, injector)) {
             p.put_back(task, injector);
         }
     }
@@ -85,7 +89,7 @@ impl Sources for Hunt<'_> {
         if waiting == 0 {
             return None;
         }
-        self.p().take_injected_batch(self.share(waiting), &self.shared.injector)
+        self.taking(|p| p.take_injected_batch(self.share(waiting), &self.shared.injector))
     }
 
     #[inline(always)]
@@ -96,6 +100,10 @@ impl Sources for Hunt<'_> {
     fn try_spin(&mut self) -> bool {
         if self.spinning.is_none() {
             self.spinning = self.shared.census.try_spin(self.shared.procs.len() as u64);
+            if self.spinning.is_some() {
+                self.cx.note(Event::Seek);
+                self.tries = 0;
+            }
         }
         self.spinning.is_some()
     }
@@ -114,9 +122,12 @@ impl Sources for Hunt<'_> {
                     return Ok(task); // one that a timer readied
                 }
             }
-            if let task @ Some(_) = self.p().steal_from(victim, last_round) {
-                return Ok(task);
+            let begun = if self.cx.traces() { ticks::now() } else { 0 };
+            if let Some((task, taken)) = self.p().steal_from(victim, last_round) {
+                self.note_steal(victim.id, taken, begun);
+                return Ok(Some(task));
             }
+            self.tries = self.tries.saturating_add(1);
         }
         Ok(None)
     }
@@ -131,6 +142,8 @@ impl Sources for Hunt<'_> {
                 self.p = Some(p);
                 return Ok(self.injector_batch());
             }
+            let why = if closing { Give::Closing } else { Give::Idle };
+            self.cx.note(Event::GiveP { p: p.id.0, turn: p.turn(), why });
             self.cx.m.unwire(&p);
             if closing {
                 drop(lists);
@@ -158,6 +171,27 @@ impl Sources for Hunt<'_> {
 }
 
 impl Hunt<'_> {
+    /// Takes tasks from the injector, and tells the trace how many.
+    #[inline]
+    fn taking(&self, take: impl FnOnce(&OwnedP) -> Option<Queued>) -> Option<Queued> {
+        let p = self.p();
+        let before = p.tally.injector_takes.get();
+        let task = take(p);
+        if task.is_some() {
+            let n = p.tally.injector_takes.get().wrapping_sub(before);
+            self.cx.note(Event::TakeInjected { p: p.id.0, n: n as u16 });
+        }
+        task
+    }
+
+    fn note_steal(&self, victim: ProcessorId, taken: u64, begun: u64) {
+        if self.cx.traces() {
+            let took = ticks::now().saturating_sub(begun).try_into().unwrap_or(u32::MAX);
+            let (n, tries) = (taken as u8, self.tries);
+            self.cx.record(Event::Steal { victim: victim.0, n, tries, took }, None);
+        }
+    }
+
     /// A fair share of what waits in the injector. Go: `globrunqgetbatch`.
     fn share(&self, waiting: usize) -> usize {
         (waiting / self.shared.procs.len() + 1).min(waiting).min(INJECTOR_BATCH)
@@ -236,9 +270,12 @@ impl Hunt<'_> {
         }
         self.cx.m.forget_asked(); // what was asked of the last poll
         self.cx.set_brief(!foreign);
+        self.cx.m.set_running(0); // lent, and not to a task
+        self.cx.note(Event::TimersBegin);
         let due = &mut self.due;
         let ((), p) = self.cx.lend(p, || due.drain(..).for_each(wake_quietly));
         self.cx.set_brief(false);
+        self.cx.note(Event::TimersEnd { n: fired as u32 });
         self.p = p;
         if self.p.is_some() {
             return Ok(());

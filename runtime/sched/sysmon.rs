@@ -33,6 +33,7 @@ use crate::sys::clock::{self, NEVER, Nanos, nanos};
 use crate::sys::counter::Counter;
 use crate::sys::parker::Parker;
 use crate::sys::thread::{CpuClock, State, sleep_exactly};
+use crate::trace::record::Event;
 use std::cell::Cell;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -279,6 +280,7 @@ impl<'a> Monitor<'a> {
         round.look_again |= verdict.look_again;
         if verdict.preempt {
             m.ask(YIELD);
+            shared.note(Event::AskYield { m: m.id.as_u32() });
         }
         let Some(why) = verdict.retake else { return };
         if why == Why::Hog {

@@ -15,6 +15,7 @@ fn config(procs: usize, max_threads: usize, refuse_threads: bool) -> Config {
         unhandled_panic: UnhandledPanic::Report,
         max_blocking: 16,
         keep_alive: Duration::from_secs(10),
+        trace: None,
         refuse_threads,
     }
 }

@@ -23,6 +23,7 @@ use super::processor::OwnedP;
 use super::sysmon;
 use crate::sys::parker::Parker;
 use crate::sys::thread::stderr_takes_a_line;
+use crate::trace::record::Event;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
@@ -130,7 +131,14 @@ impl Shared {
         // Whether it was the last spinner does not matter: there is no M to be woken in its stead.
         let _ = spinning.map(|spinning| spinning.give_up(&self.census));
         if lists.line.is_empty() {
-            p.plunder(|task| self.injector.push(task.into_raw()));
+            let mut n = 0;
+            p.plunder(|task| {
+                self.injector.push(task.into_raw());
+                n += 1;
+            });
+            if n > 0 {
+                self.note(Event::Plunder { p: p.id.0, n });
+            }
         }
         match lists.release_p(self, p) {
             Some(m) => Start::Wake(m),

@@ -14,10 +14,11 @@
 //!
 //! Absent: a lock-free count (who comes has to get in line anyway).
 
-use super::preempt::must_yield;
+use super::preempt::{must_yield, or_waits};
 use super::wait_list::{Outcome, Phase};
 use super::wait_queue::{Enter, WaitQueue, Waiter, Waiters};
 use super::wake_batch::{FirstPanic, WakeBatch};
+use crate::reason::Reason;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::poll_fn;
@@ -181,7 +182,8 @@ impl Barrier {
                 ending.ended = Some(*mine);
                 Enter::Pass
             };
-            waiting.as_mut().project().waiter.poll(cx, enter).map(|_| ())
+            let polled = waiting.as_mut().project().waiter.poll(cx, enter);
+            or_waits(polled.map(|_| ()), Reason::Barrier)
         })
         .await;
         BarrierWaitResult(ending.ended.is_some()) // and here it is released

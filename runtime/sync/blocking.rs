@@ -14,7 +14,9 @@
 //!
 //! Absent: a limit on how many may block so; the limit on threads is one.
 
+use crate::reason::Reason;
 use crate::sched::blocking::declare;
+use crate::sched::preempt::waits;
 use crate::sys::parker::Parker;
 use std::pin::pin;
 use std::sync::Arc;
@@ -41,7 +43,10 @@ pub(crate) fn block_thread<F: Future>(future: F) -> F::Output {
     let mut declared = None;
     loop {
         match future.as_mut().poll(&mut cx) {
-            Poll::Ready(output) => return output,
+            Poll::Ready(output) => {
+                waits(Reason::Unsaid); // what it waited for the poll that calls does not
+                return output;
+            }
             Poll::Pending => {
                 declared.get_or_insert_with(declare);
                 parker.0.park();

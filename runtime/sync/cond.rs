@@ -14,10 +14,11 @@
 //! Absent: the condition itself. As in Go it is looked at again, in a loop, when the wait is over.
 
 use super::mutex::{Mutex, MutexGuard};
-use super::preempt::must_yield;
+use super::preempt::{must_yield, or_waits};
 use super::wait_list::Outcome;
 use super::wait_queue::{Enter, WaitQueue, Waiter};
 use super::wake_batch::{FirstPanic, WakeBatch, wake_one};
+use crate::reason::Reason;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::poll_fn;
@@ -147,7 +148,7 @@ impl Cond {
                 Enter::AtBack
             });
             drop(guard.take()); // O1
-            ready!(told);
+            ready!(or_waits(told, Reason::Cond));
             *this.owes = this.waiter.reset(|place| place.signalled);
             Poll::Ready(())
         })

@@ -27,10 +27,11 @@
 //! Absent: a count of stored notifications (there is one or none; a `Semaphore` counts), and a second list
 //! for those whom `notify_waiters` has still to wake: their round tells them from others.
 
-use super::preempt::must_yield;
+use super::preempt::{must_yield, or_waits};
 use super::wait_list::{Outcome, Phase};
 use super::wait_queue::{Enter, OwnedWaiter, WaitQueue, Waiter, Waiters};
 use super::wake_batch::{FirstPanic, WakeBatch};
+use crate::reason::Reason;
 use crate::sys::primitive::{
     AtomicOrdering::{Acquire, Relaxed, Release},
     AtomicUsize,
@@ -606,7 +607,7 @@ impl Future for Notified<'_> {
         }
         let this = self.project();
         if !*this.done {
-            ready!(this.notify.poll_notified(*this.round, this.waiter, cx));
+            ready!(or_waits(this.notify.poll_notified(*this.round, this.waiter, cx), Reason::Notify));
             *this.done = true;
         }
         Poll::Ready(())
@@ -623,7 +624,7 @@ impl Future for OwnedNotified {
         let this = self.project();
         if !*this.done {
             let (notify, waiter) = this.waiter.parts();
-            ready!(notify.poll_notified(*this.round, waiter, cx));
+            ready!(or_waits(notify.poll_notified(*this.round, waiter, cx), Reason::Notify));
             *this.done = true;
         }
         Poll::Ready(())

@@ -20,10 +20,11 @@
 //!
 //! Length: half of it is public documentation, with an example for each method.
 
-use super::preempt::must_yield;
+use super::preempt::{must_yield, or_waits};
 use super::wait_list::{Outcome, Phase};
 use super::wait_queue::{Enter, WaitQueue, Waiter, Waiters};
 use super::wake_batch::{FirstPanic, WakeBatch, wake_one};
+use crate::reason::Reason;
 use crate::sys::primitive::{
     AtomicBool,
     AtomicOrdering::{Acquire, Release},
@@ -351,7 +352,7 @@ impl<T> OnceCell<T> {
                 }
                 if passed { Enter::Pass } else { Enter::AtBack }
             };
-            waiting.as_mut().project().waiter.poll(cx, enter)
+            or_waits(waiting.as_mut().project().waiter.poll(cx, enter), Reason::Once)
         })
         .await;
         // Not `then_some`: a `Turn` that is made and not had would be passed on.

@@ -27,10 +27,11 @@
 //!
 //! Absent: the data (`mutex.rs`).
 
-use super::preempt::{hand_off, must_yield};
+use super::preempt::{hand_off, must_yield, or_waits};
 use super::wait_list::{Outcome, Phase};
 use super::wait_queue::{Enter, WaitQueue, Waiter};
 use super::wake_batch::wake_one;
+use crate::reason::Reason;
 use crate::sys::clock::{self, Nanos};
 use crate::sys::primitive::{
     AtomicOrdering::{Acquire, Relaxed, Release},
@@ -320,7 +321,8 @@ impl Locking<'_> {
         }
         let mut waiter = this.waiter.as_mut().as_pin_mut().expect("just made");
         loop {
-            ready!(waiter.as_mut().poll(cx, |(), _, wait| mutex.enter(wait)));
+            let polled = waiter.as_mut().poll(cx, |(), _, wait| mutex.enter(wait));
+            ready!(or_waits(polled, Reason::Mutex));
             let Wait { since, got } = waiter.as_mut().reset(|wait| *wait);
             match got {
                 Got::Lock => break,

@@ -17,9 +17,10 @@ mod permit;
 pub use error::{AcquireError, TryAcquireError};
 pub use permit::{OwnedSemaphorePermit, SemaphorePermit};
 
-use super::preempt::must_yield;
+use super::preempt::{must_yield, or_waits};
 use super::wait_queue::{OwnedWaiter, WaitQueue, Waiter};
 use super::wake_batch::WakeBatch;
+use crate::reason::Reason;
 use crate::sys::primitive::{
     AtomicOrdering::{Acquire, Relaxed, Release},
     AtomicUsize,
@@ -496,7 +497,7 @@ impl<'a> Future for AcquireFuture<'a> {
             }
         }
         let waiter = this.waiter.as_pin_mut().expect("it was made above");
-        let acquired = ready!(semaphore.poll_acquire(waiter, permits, cx));
+        let acquired = ready!(or_waits(semaphore.poll_acquire(waiter, permits, cx), Reason::Semaphore));
         *this.done = true;
         Poll::Ready(acquired.map(permit))
     }
@@ -527,7 +528,7 @@ impl Future for AcquireOwnedFuture {
             }
         }
         let (_, waiter) = this.waiter.as_mut().as_pin_mut().expect("it was made above").parts();
-        let acquired = ready!(semaphore.poll_acquire(waiter, permits, cx));
+        let acquired = ready!(or_waits(semaphore.poll_acquire(waiter, permits, cx), Reason::Semaphore));
         this.waiter.set(None);
         let semaphore = this.semaphore.take().expect("it was there above");
         Poll::Ready(acquired.map(|()| OwnedSemaphorePermit { semaphore, permits: permits as usize }))

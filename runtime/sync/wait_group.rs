@@ -18,10 +18,11 @@
 //! Absent: a semaphore (the nodes are the waiters), and a lock in `add` and `done` unless they
 //! release waiters.
 
-use super::preempt::must_yield;
+use super::preempt::{must_yield, or_waits};
 use super::wait_list::{Outcome, Phase};
 use super::wait_queue::{Enter, WaitQueue, Waiter};
 use super::wake_batch::{FirstPanic, WakeBatch};
+use crate::reason::Reason;
 use crate::sys::primitive::{
     Arc,
     AtomicOrdering::{AcqRel, Acquire, Relaxed},
@@ -234,7 +235,7 @@ impl WaitGroup {
                 waited = inner.enter();
                 if waited { Enter::AtBack } else { Enter::Pass }
             });
-            outcome.map(|_| ())
+            or_waits(outcome.map(|_| ()), Reason::WaitGroup)
         })
         .await;
         // Ordering: Acquire; as above. Who was released sees the state that `release` left, or a later one.

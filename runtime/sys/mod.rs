@@ -11,6 +11,9 @@ pub(crate) mod affinity;
 pub(crate) mod clock;
 #[cfg(not(gmprt_loom))]
 pub(crate) mod counter;
+#[cfg(not(gmprt_loom))]
+#[expect(unsafe_code, reason = "the C library's atexit")]
+pub(crate) mod exit;
 #[cfg_attr(not(gmprt_loom), expect(unsafe_code, reason = "the membarrier system call"))]
 pub(crate) mod membarrier;
 #[cfg(not(gmprt_loom))]
@@ -19,3 +22,6 @@ pub(crate) mod primitive;
 #[cfg(not(gmprt_loom))]
 #[expect(unsafe_code, reason = "a thread's CPU clock, and the slack of the own thread's timers")]
 pub(crate) mod thread;
+#[cfg(not(gmprt_loom))]
+#[expect(unsafe_code, reason = "reads the processor's counter")]
+pub(crate) mod ticks;

@@ -12,7 +12,8 @@
 //! Absent: a timer for a sleep that nobody has polled.
 
 use super::Alarm;
-use crate::sched::preempt::must_yield;
+use crate::reason::Reason;
+use crate::sched::preempt::{must_yield, waits};
 use crate::sys::clock::{self, NEVER, Nanos};
 use std::fmt;
 use std::pin::Pin;
@@ -172,8 +173,8 @@ impl Sleep {
         }
     }
 
-    /// Polls it in the name of `who`.
-    pub(super) fn poll_as(&mut self, cx: &mut Context<'_>, who: &str) -> Poll<()> {
+    /// Polls it in the name of `who`, which waits for `reason`; none: for what it has said already.
+    pub(super) fn poll_as(&mut self, cx: &mut Context<'_>, who: &str, reason: Option<Reason>) -> Poll<()> {
         if must_yield(cx) {
             return Poll::Pending;
         }
@@ -182,6 +183,9 @@ impl Sleep {
             return Poll::Ready(());
         }
         self.alarm.set(self.when, cx.waker(), who);
+        if let Some(reason) = reason {
+            waits(reason);
+        }
         Poll::Pending
     }
 }
@@ -190,7 +194,7 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_as(cx, "sleep")
+        self.poll_as(cx, "sleep", Some(Reason::Sleep))
     }
 }
 

@@ -20,7 +20,8 @@
 //! so that no tick is lost with a future that is dropped.
 
 use super::Alarm;
-use crate::sched::preempt::must_yield;
+use crate::reason::Reason;
+use crate::sched::preempt::{self, must_yield};
 use crate::sync::wake_batch::WakeBatch;
 use crate::sys::clock::{self, NEVER, Nanos};
 use crate::sys::primitive::Mutex;
@@ -290,6 +291,7 @@ impl Future for Tick<'_> {
                     if first {
                         this.alarm.set(when, cx.waker(), "tick");
                     }
+                    preempt::waits(Reason::Ticker);
                     return Poll::Pending;
                 }
             }

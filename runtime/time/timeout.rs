@@ -16,7 +16,8 @@
 //! Absent: a way to stop the future. It is dropped with the timeout, and has no say in it.
 
 use super::sleep::{Sleep, sleep, sleep_until};
-use crate::sched::preempt::yields;
+use crate::reason::Reason;
+use crate::sched::preempt::{waits, yields};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::pin::Pin;
@@ -112,7 +113,11 @@ impl<F: Future> Future for Timeout<F> {
             this.delay.see_to_a_wake(cx);
             return Poll::Pending; // O2
         }
-        this.delay.poll_as(cx, "timeout").map(|()| Err(Elapsed(())))
+        // While it waits, then for what the future has said.
+        this.delay.poll_as(cx, "timeout", None).map(|()| {
+            waits(Reason::Unsaid);
+            Err(Elapsed(()))
+        })
     }
 }
 

@@ -82,7 +82,7 @@ fn due_timers_fire_by_time_and_equal_ones_in_the_order_they_were_armed() {
     }
     assert_eq!((bench.timers.earliest(), bench.timers.len()), (10, 7));
     assert!(!bench.timers.is_due(9) && bench.timers.is_due(10));
-    assert_eq!(bench.fire(9), []);
+    assert!(bench.fire(9).is_empty());
     assert_eq!(bench.fire(10), [1, 3, 5]);
     assert_eq!(bench.timers.earliest(), 20);
     assert_eq!(bench.fire(NEVER - 1), [2, 0, 4], "what is due NEVER is not due before");
@@ -176,7 +176,7 @@ fn closed_timers_hand_all_wakers_back_in_order_and_take_no_more() {
     assert_eq!(bench.timers.update(keys[0], Waker::noop()), Updated::Closed);
     assert!(!bench.timers.cancel(keys[0]));
     assert!(bench.timers.close().is_empty());
-    assert_eq!(bench.fire(NEVER), []);
+    assert!(bench.fire(NEVER).is_empty());
 }
 
 #[test]

@@ -32,7 +32,8 @@
 //! Absent: spinning (Go's writers spin for up to 120 turns before they wait; a task that gives way costs less than a
 //! goroutine that does).
 
-use crate::sync::preempt::hand_off;
+use crate::reason::Reason;
+use crate::sync::preempt::{hand_off, or_waits};
 use crate::sync::wait_list::{Outcome, Phase};
 use crate::sync::wait_queue::{Enter, WaitQueue, Waiter, Waiters};
 use crate::sync::wake_batch::{FirstPanic, WakeBatch};
@@ -173,7 +174,7 @@ impl Reading<'_> {
         };
         let polled = this.waiter.poll(cx, enter).map(|_| ());
         *got = false;
-        polled
+        or_waits(polled, Reason::RwLockRead)
     }
 }
 
@@ -185,7 +186,7 @@ impl Writing<'_> {
             let enter = |line: &mut Line, waiting: Waiters<'_, _>, claim: &mut _| {
                 raw.enter_write(line, &waiting, claim, std::mem::take(this.elected))
             };
-            ready!(this.waiter.as_mut().poll(cx, enter));
+            ready!(or_waits(this.waiter.as_mut().poll(cx, enter), Reason::RwLockWrite));
             if this.waiter.as_mut().reset(|claim| std::mem::take(&mut claim.granted)) {
                 return Poll::Ready(());
             }
