@@ -26,6 +26,7 @@ pub(crate) mod merge;
 pub(crate) mod record;
 pub(crate) mod recorder;
 pub(crate) mod recording;
+mod report;
 pub(crate) mod ring;
 mod sink;
 pub(crate) mod stream;
@@ -33,4 +34,5 @@ pub(crate) mod timeline;
 mod tracer;
 
 pub use config::TraceConfig;
+pub use report::*;
 pub use tracer::{Trace, Tracer};
