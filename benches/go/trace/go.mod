@@ -1,0 +1,3 @@
+module gmprt.dev/bench/trace
+
+go 1.22
