@@ -1,5 +1,6 @@
 //! Starts a process for one run, watches its memory, and hears how it went: this end of the talk that `spec.rs` draws.
 
+use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -15,6 +16,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// How long a run may take beyond its time: to start, to hand on what is under way, to list its figures.
 const GRACE: Duration = Duration::from_secs(60);
+
+/// Names the file that gmprt writes a trace to. Runs on gmprt inherit it, each with a file of its own.
+pub(crate) const TRACE: &str = "GMPRT_TRACE";
 
 /// What a run told, and what was seen of it.
 pub(crate) struct Measured {
@@ -84,6 +88,12 @@ impl Run {
                 this
             }
         };
+        if let Some(path) = env::var_os(TRACE) {
+            match spec.runtime {
+                Runtime::Gmprt => command.env(TRACE, trace_of(&spec.job, Path::new(&path))),
+                Runtime::Tokio | Runtime::Go => command.env_remove(TRACE),
+            };
+        }
         command.arg(words).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|e| format!("cannot start a run on {name}: {e}"))?;
         let lines = listen(child.stdout.take().expect("it is piped"));
@@ -138,7 +148,18 @@ impl Drop for Run {
 }
 
 fn this_program() -> Result<PathBuf, String> {
-    std::env::current_exe().map_err(|e| format!("cannot find this program to start it again: {e}"))
+    env::current_exe().map_err(|e| format!("cannot find this program to start it again: {e}"))
+}
+
+/// Where a run of `job` writes its trace if they go to `path`: `trace.json.gz` becomes `trace.fan-w4-p1.json.gz`. A later
+/// round writes over it.
+fn trace_of(job: &Job, path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (stem, end) = match name.split_once('.') {
+        Some((stem, end)) => (stem, format!(".{end}")),
+        None => (&*name, String::new()),
+    };
+    path.with_file_name(format!("{stem}.{}{end}", job.slug()))
 }
 
 /// Reads lines on a thread of its own, so that waiting for one can have a limit.

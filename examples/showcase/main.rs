@@ -75,6 +75,10 @@ fn main() -> ExitCode {
 /// Measures, prints, and writes the report. Whether each run's figures added up; an error is one sentence.
 fn whole(cli: &Cli) -> Result<bool, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/showcase");
+    if std::env::var_os(launch::TRACE).is_some() {
+        let what = "the runs on gmprt are traced: their figures are not to be compared with the others";
+        ending::say("showcase", &format!("{} is set, and {what}", launch::TRACE));
+    }
     let results = measure::all(cli, &folder)?;
     for failure in &results.failures {
         ending::say("showcase", failure);

@@ -89,6 +89,17 @@ impl Job {
         }
     }
 
+    /// Scenario and parameters in few letters, for the name of a file.
+    pub(crate) fn slug(&self) -> String {
+        match self {
+            Job::Token { clients, rate: 0 } => format!("token-c{clients}-closed"),
+            Job::Token { clients, rate } => format!("token-c{clients}-r{rate}"),
+            Job::Fan { workers, producers, .. } => format!("fan-w{workers}-p{producers}"),
+            Job::Log { producers, fsync: true, .. } => format!("log-p{producers}-fsync"),
+            Job::Log { producers, .. } => format!("log-p{producers}"),
+        }
+    }
+
     /// How many tasks ask, make or log at once.
     pub(crate) fn concurrency(&self) -> u32 {
         match self {
