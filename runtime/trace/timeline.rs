@@ -228,21 +228,6 @@ fn state_of(standing: Standing) -> State {
     }
 }
 
-#[derive(Serialize)]
-struct About<'a> {
-    version: &'a str,
-    clock: &'a str,
-    records: u64,
-    dropped: u64,
-    clamped: u64,
-    reordered: u64,
-    tasks: u64,
-    task_tracks: u64,
-    tasks_left_out: u64,
-    thread_tracks_left_out: u64,
-    full: bool,
-}
-
 impl Timeline {
     /// Names the tracks that are there from the start.
     fn begin(&mut self, begun: &mut bool, out: &mut Writer<'_>) {
@@ -283,20 +268,7 @@ impl Timeline {
             thread_tracks_left_out: self.threads.left_out,
             full: closing.full,
         };
-        let about = About {
-            version: summary.version,
-            clock: &summary.clock,
-            records: summary.records,
-            dropped: summary.dropped,
-            clamped: summary.clamped,
-            reordered,
-            tasks: summary.tasks,
-            task_tracks,
-            tasks_left_out,
-            thread_tracks_left_out: summary.thread_tracks_left_out,
-            full: summary.full,
-        };
-        out.instant(Place { process: STATS, tid: TID_ABOUT }, "stats", "gmprt trace", t, about);
+        out.instant(Place { process: STATS, tid: TID_ABOUT }, "stats", "gmprt trace", t, &summary);
         summary
     }
 }
