@@ -43,6 +43,8 @@ mod error;
 #[cfg(not(gmprt_loom))]
 mod group;
 #[cfg(not(gmprt_loom))]
+pub(crate) mod look;
+#[cfg(not(gmprt_loom))]
 pub mod metrics;
 #[cfg(not(gmprt_loom))]
 pub(crate) mod names;

@@ -13,12 +13,16 @@
 //!     whether anybody records. So of a name that is entered meanwhile it learns in one way at least: if `all_names` has
 //!     missed it, then its shard's lock was taken before the name was entered.
 //! N3. No user code runs under a lock.
+//! N4. When the panic of a task is reported its future has been dropped, and its name is out of the table: so the thread keeps
+//!     the name of the last that it saw panic. It is that one's, or another's and then not used.
 //!
 //! Absent: names of tasks that have ended. Who wants them later has noted them when they were told.
 
 use crossbeam_utils::CachePadded;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
 
 /// Locks that tasks on different Ps do not meet at: ids that follow each other lie in different shards.
 const SHARDS: usize = 16;
@@ -50,7 +54,6 @@ pub(crate) fn enter(id: u64, name: &Arc<str>) -> Named {
 }
 
 /// What the task with this id is called, if it lives and has a name.
-#[cfg(test)]
 pub(crate) fn name_of(id: u64) -> Option<Arc<str>> {
     shard_of(id).get(&id).map(Arc::clone)
 }
@@ -67,7 +70,49 @@ impl Drop for Named {
     fn drop(&mut self) {
         let name = shard_of(self.0).remove(&self.0);
         debug_assert!(name.is_some(), "a task is named once");
+        if let Some(name) = name
+            && thread::panicking()
+        {
+            keep(self.0, name);
+        }
     }
+}
+
+impl Named {
+    /// If the thread unwinds while this is alive, the name is kept for the report of the panic (N4).
+    pub(crate) fn kept_on_panic(&self) -> KeptOnPanic<'_> {
+        KeptOnPanic(self)
+    }
+}
+
+/// Notes a name as the thread unwinds.
+pub(crate) struct KeptOnPanic<'a>(&'a Named);
+
+impl Drop for KeptOnPanic<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let name = name_of(self.0.0);
+            if let Some(name) = name {
+                keep(self.0.0, name);
+            }
+        }
+    }
+}
+
+thread_local! {
+    static PANICKED: RefCell<Option<(u64, Arc<str>)>> = const { RefCell::new(None) };
+}
+
+#[cold]
+fn keep(id: u64, name: Arc<str>) {
+    // A thread at its very end has no such place any more, and reports nothing.
+    let _ = PANICKED.try_with(|kept| kept.borrow_mut().replace((id, name)));
+}
+
+/// What the task was called that has just panicked on this thread.
+pub(crate) fn name_of_panicked(id: u64) -> Option<Arc<str>> {
+    PANICKED.with_borrow_mut(|kept| kept.take()).filter(|kept| kept.0 == id).map(|kept| kept.1)
 }
 
 #[cfg(test)]

@@ -37,7 +37,9 @@ impl<F: Future> Future for NamedFuture<F> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.project().future.poll(cx)
+        let this = self.project();
+        let _name = this.named.kept_on_panic();
+        this.future.poll(cx)
     }
 }
 

@@ -297,3 +297,44 @@ fn abort_prints_where_the_task_was_spawned_and_ends_the_process() {
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.status), Some(6), "SIGABRT: {ended:?}");
     assert!(reports(&ended.stderr), "{ended:?}");
 }
+
+#[test]
+fn the_report_has_the_tasks_name_however_it_panicked() {
+    const NAME: &str = "the_report_has_the_tasks_name_however_it_panicked";
+    struct PanicsInDrop;
+    impl Drop for PanicsInDrop {
+        fn drop(&mut self) {
+            quiet("dropped")
+        }
+    }
+    let _watch = watch();
+    if is_child(NAME) {
+        let rt = Runtime::builder().procs(1).build().unwrap();
+        let handle = rt.handle();
+        rt.block_on(rt.spawn(async move {
+            let named = |name| gmprt::task::Builder::new().name(name);
+            drop(named("in its poll").spawn(async { quiet("polled") }));
+            let bomb = PanicsInDrop;
+            drop(named("in its drop").spawn(async move {
+                let _bomb = bomb;
+                std::future::ready(()).await;
+            }));
+            drop(handle.spawn(async { quiet("without a name") }));
+        }))
+        .unwrap();
+        common::until(|| rt.metrics().tasks.panicked == 3);
+        drop(rt);
+        return;
+    }
+    let ended = child(NAME).output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    let lines: Vec<_> = stderr.lines().filter(|line| line.starts_with("gmprt: G")).collect();
+    assert_eq!(lines.len(), 3, "{stderr}");
+    let count = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
+    assert_eq!(
+        (count(" \"in its poll\", spawned at tests/panics.rs:"), count(" \"in its drop\", spawned")),
+        (1, 1)
+    );
+    assert_eq!(count("\""), 2, "{lines:?}");
+}

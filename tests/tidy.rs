@@ -42,6 +42,7 @@ const FLOORS: &[(u8, &str)] = &[
     (1, "runtime/trace/recorder.rs"),
     (1, "runtime/trace/recording.rs"),
     (1, "runtime/trace/ring.rs"),
+    (1, "runtime/look.rs"),
     (1, "runtime/reason.rs"),
     // 2: the cell: one task, and what a handle on it can answer
     (2, "runtime/cell/join.rs"),
@@ -80,6 +81,7 @@ const FLOORS: &[(u8, &str)] = &[
     (4, "runtime/sched/shutdown.rs"),
     (4, "runtime/sched/sources.rs"),
     (4, "runtime/sched/sysmon.rs"),
+    (4, "runtime/sched/looking.rs"),
     (4, "runtime/sched/tally.rs"),
     (4, "runtime/sched/threads.rs"),
     (4, "runtime/sched/timing.rs"),

@@ -27,6 +27,7 @@ use super::stage::{Left, VTable, fill};
 use super::state::{BeginPoll, Completed, EndPoll, HandleDropped, Standing, State, WakeAction};
 use super::{After, Ended, TaskId, waker};
 use crate::error::JoinError;
+use crate::reason::Reason;
 use crate::sys::primitive::{
     AtomicOrdering::{Acquire, Relaxed, Release},
     AtomicPtr, AtomicU64, fence,
@@ -35,8 +36,8 @@ use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
 use std::panic::Location;
-use std::ptr::NonNull;
-use std::sync::atomic::AtomicU8;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{self, AtomicU8, AtomicU32};
 use std::task::{Context, Waker};
 
 fn address_of(site: &'static Location<'static>) -> *mut Location<'static> {
@@ -53,11 +54,29 @@ pub(crate) struct Header {
     /// A `&'static Location`, as an atomic: [`TaskRef::peek`] reads it without a reference.
     spawned_at: AtomicPtr<Location<'static>>,
     join_waker: UnsafeCell<Option<Waker>>,
-    /// The next empty slot of the chain, while this one is empty.
-    link: Cell<Option<NonNull<Header>>>,
-    class: u32,
+    /// The next empty slot of the chain, while this one is empty; else the id of the task that spawned it, as an address.
+    link: atomic::AtomicPtr<Header>,
+    class: u8,
     /// The number of the task's last transition that was traced (trace/record.rs, B2).
     seq: AtomicU8,
+    /// What it waits for, or [`SAMPLED`]; and since when, in the unit of whoever wrote it.
+    reason: AtomicU8,
+    since: AtomicU32,
+}
+
+/// In place of a reason: it is in a queue, and `since` says since when.
+const SAMPLED: u8 = u8::MAX;
+
+/// What is seen of a task without a reference.
+pub(crate) struct Peek {
+    pub(crate) id: TaskId,
+    pub(crate) site: &'static Location<'static>,
+    pub(crate) standing: Standing,
+    /// The task that spawned it; 0: none did.
+    pub(crate) parent: u64,
+    /// If it waits: what for, and since when.
+    pub(crate) reason: Reason,
+    pub(crate) since: u32,
 }
 
 impl Header {
@@ -74,22 +93,47 @@ impl Header {
             id: AtomicU64::new(0),
             spawned_at: AtomicPtr::new(address_of(Location::caller())),
             join_waker: UnsafeCell::new(None),
-            link: Cell::new(None),
-            class: class as u32,
+            link: atomic::AtomicPtr::new(ptr::null_mut()),
+            class: class as u8,
             seq: AtomicU8::new(0),
+            reason: AtomicU8::new(0),
+            since: AtomicU32::new(0),
         };
         // SAFETY: as this function demands.
         unsafe { slot.write(header) };
     }
 
-    /// The chain link of an empty slot.
+    /// The next in the chain of an empty slot.
     ///
     /// # Safety
     ///
     /// The header is initialised, and the slot is empty and the caller's (slab.rs, L2).
-    pub(super) unsafe fn link<'a>(slot: NonNull<Self>) -> &'a Cell<Option<NonNull<Self>>> {
+    #[inline(always)]
+    pub(super) unsafe fn next(slot: NonNull<Self>) -> Option<NonNull<Self>> {
         // SAFETY: as this function demands.
-        unsafe { &slot.as_ref().link }
+        let link = unsafe { &slot.as_ref().link };
+        // Ordering: Relaxed; the caller's own.
+        NonNull::new(link.load(Relaxed))
+    }
+
+    /// Sets what [`next`](Self::next) returns.
+    ///
+    /// # Safety
+    ///
+    /// As `next`.
+    #[inline(always)]
+    pub(super) unsafe fn set_next(slot: NonNull<Self>, next: Option<NonNull<Self>>) {
+        // SAFETY: as this function demands.
+        let link = unsafe { &slot.as_ref().link };
+        // Ordering: Release; pairs with the Acquire fence in `peek`: who sees a link sees that the slot was emptied.
+        link.store(next.map_or(ptr::null_mut(), NonNull::as_ptr), Release);
+    }
+
+    #[cold]
+    fn end_sample(&self) -> u32 {
+        // Ordering: Relaxed, both; as in `TaskRef::sample`.
+        self.reason.store(0, Relaxed);
+        self.since.load(Relaxed) // Ordering: Relaxed; as above
     }
 
     /// The slot's size class.
@@ -134,6 +178,7 @@ pub(crate) fn create<F>(
     slot: Slot,
     id: TaskId,
     site: &'static Location<'static>,
+    parent: u64,
     future: F,
 ) -> (Joined<F::Output>, Queued)
 where
@@ -145,9 +190,11 @@ where
     let vtable = unsafe { fill(slot.0, future) };
     let header = task.header();
     header.vtable.set(vtable);
-    // Ordering: Release, both; pairs with the Acquire fence in `peek`: who sees one of them sees that the slot was emptied
+    // Ordering: Release, all; pairs with the Acquire fence in `peek`: who sees one of them sees that the slot was emptied
     // before. To all others the rest is published by `State::spawn`.
-    header.spawned_at.store(address_of(site), Release);
+    header.link.store(ptr::without_provenance_mut(parent as usize), Release);
+    header.reason.store(0, Release); // Ordering: Release; as above
+    header.spawned_at.store(address_of(site), Release); // Ordering: Release; as above
     header.id.store(id.0, Release); // Ordering: Release; as above
     header.state.spawn();
     (Joined { task, output: PhantomData }, Queued(task))
@@ -215,15 +262,44 @@ impl TaskRef {
 
     /// Looks at a slot that may be in use, without a reference: the task's id, its spawn site, and what it is at. `None`: it is
     /// empty, or its task complete, or it was emptied meanwhile.
-    pub(crate) fn peek(self) -> Option<(TaskId, &'static Location<'static>, Standing)> {
+    pub(crate) fn peek(self) -> Option<Peek> {
         let header = self.header();
         header.state.standing()?;
         // Ordering: Acquire; pairs with the Release store in `create`: who sees the next task's id sees its site.
         let id = TaskId(header.id.load(Acquire));
         let site = self.spawned_at();
+        // Ordering: Relaxed, all; the fence follows.
+        let parent = header.link.load(Relaxed).addr() as u64;
+        let (reason, since) = (header.reason.load(Relaxed), header.since.load(Relaxed)); // Ordering: Relaxed; as above
         fence(Acquire); // pairs with the Release stores in `create`: who saw the next task's site sees that the slot was emptied
         let standing = header.state.standing()?; // of this task, and not of one that was there before
-        (self.id() == id).then_some((id, site, standing))
+        let reason = Reason::from_number(reason);
+        (self.id() == id).then_some(Peek { id, site, standing, parent, reason, since })
+    }
+
+    /// The poll in progress, the caller's, is about to wait: for this, since then.
+    #[inline(always)]
+    pub(crate) fn waits(self, reason: Reason, since: u32) {
+        let header = self.header();
+        // Ordering: Relaxed, both; for people.
+        header.since.store(since, Relaxed);
+        header.reason.store(reason as u8, Relaxed); // Ordering: Relaxed; as above
+    }
+
+    /// The task, which is the caller's to queue, is one of those whose way to a P is measured, from `since` on.
+    pub(crate) fn sample(self, since: u32) {
+        let header = self.header();
+        // Ordering: Relaxed, both; the queue hands them over.
+        header.since.store(since, Relaxed);
+        header.reason.store(SAMPLED, Relaxed); // Ordering: Relaxed; as above
+    }
+
+    /// The task, which is the caller's to poll, has come to a P: since when it was on its way, if that is measured.
+    #[inline(always)]
+    pub(crate) fn sampled(self) -> Option<u32> {
+        let header = self.header();
+        // Ordering: Relaxed; as in `sample`.
+        if header.reason.load(Relaxed) == SAMPLED { Some(header.end_sample()) } else { None }
     }
 
     /// The slab that the task's slot belongs to.

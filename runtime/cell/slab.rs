@@ -13,7 +13,7 @@
 //!
 //! L1. A slot's header is initialised when its page is carved and stays valid memory, header and all,
 //!     until the whole slab is freed: whoever enumerates may read any header's atomics at any time.
-//! L2. A [`Slot`] is the one right to an empty slot. A chain links empty slots by `Header::link`.
+//! L2. A [`Slot`] is the one right to an empty slot. A chain links empty slots by `Header::next`.
 //! L3. The slab is freed when the scheduler is gone and no slot is in use: [`Slab::close`] adds one reference
 //!     to the slab's count for each slot still in use, and each later [`Slab::put_foreign`] gives one back,
 //!     after it has let go of the lock. So a waker that a foreign thread keeps for ever keeps its slab, and
@@ -86,7 +86,7 @@ impl Chain {
     #[inline(always)]
     fn push(&self, slot: Slot) {
         // SAFETY: L1 (the header is valid) and L2 (the slot is empty and ours, so its link is).
-        unsafe { Header::link(slot.0) }.set(self.head.get());
+        unsafe { Header::set_next(slot.0, self.head.get()) };
         self.head.set(Some(slot.0));
         self.len.set(self.len.get() + 1);
     }
@@ -95,7 +95,7 @@ impl Chain {
     fn pop(&self) -> Option<Slot> {
         let slot = self.head.get()?;
         // SAFETY: L1 and L2; the slot is in our chain, so it is empty and its link is ours.
-        self.head.set(unsafe { Header::link(slot) }.get());
+        self.head.set(unsafe { Header::next(slot) });
         self.len.set(self.len.get() - 1);
         Some(Slot(slot))
     }

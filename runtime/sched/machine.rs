@@ -129,6 +129,7 @@ impl Machine {
     #[inline]
     pub(crate) fn wire(&self, p: &OwnedP) {
         p.begin_turn();
+        p.begin_hold();
         self.lease.take(p.id);
         p.set_holder(self.id.0);
     }
@@ -140,6 +141,7 @@ impl Machine {
         let mine = self.lease.give_up();
         assert!(mine, "{} was taken from {} inside the scheduler", p.id, self.id);
         p.set_holder(0);
+        p.end_hold();
     }
 
     /// Pins the calling thread, which is this M, to `core`.
@@ -312,6 +314,11 @@ impl Shared {
     pub(super) fn hogs(&self, mut asleep: impl FnMut(&Machine) -> bool) -> usize {
         let machines: Vec<_> = self.machines.lock().values().filter(|m| m.is_hog()).cloned().collect();
         machines.iter().filter(|m| !asleep(m)).count()
+    }
+
+    /// All Ms whose thread lives.
+    pub(super) fn all_machines(&self) -> Vec<Arc<Machine>> {
+        self.machines.lock().values().cloned().collect()
     }
 
     /// The M with this number, if its thread lives.

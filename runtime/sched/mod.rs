@@ -33,6 +33,7 @@ pub(crate) mod ids;
 mod join;
 pub(crate) mod lease;
 pub(crate) mod lists;
+mod looking;
 pub(crate) mod machine;
 pub(crate) mod permits;
 pub(crate) mod preempt;
@@ -49,7 +50,7 @@ mod seat;
 pub(crate) mod shutdown;
 mod sources;
 mod sysmon;
-mod tally;
+pub(crate) mod tally;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -67,6 +68,7 @@ use crate::error::UnhandledPanic;
 use crate::poller::ParkPoller;
 use crate::queue::injector::Injector;
 use crate::queue::victims::Victims;
+use crate::sys::clock::Nanos;
 use crate::sys::counter::Counter;
 use crate::trace::config::TraceConfig;
 use crate::trace::recorder::Recorder;
@@ -78,10 +80,11 @@ use processor::Processor;
 use revoker::Revoker;
 use seat::Seat;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use sysmon::Sysmon;
+use tally::Tally;
 use threads::First;
 
 /// Where Ms run.
@@ -154,6 +157,12 @@ pub(crate) struct Shared {
     pub(crate) retakes: Retakes,
     pub(crate) failed_starts: Counter,
     pub(crate) recorder: Recorder,
+    /// What was done by threads without a P.
+    pub(crate) foreign: Tally,
+    /// When it was built.
+    built: Nanos,
+    /// The time, in hundredths of a second, as sysmon last saw it (looking.rs, Y3).
+    coarse: AtomicU32,
     /// Tests: as `Config::refuse_threads`, and can be changed.
     refuse_threads: AtomicBool,
 }

@@ -23,15 +23,17 @@ use super::bedtime::Notice;
 use super::chain::Chain;
 use super::ids::ProcessorId;
 use super::lease::Won;
-use super::tally::Tally;
+use super::tally::{Tally, sample_now};
 use super::tracing::note_here;
 use crate::cell::raw::Header;
 use crate::cell::slab::{FreeSlots, Slab, Slot};
-use crate::cell::{Queued, TaskId};
+use crate::cell::{Queued, TaskId, TaskRef};
+use crate::policy::tuning::SAMPLE_EVERY;
 use crate::policy::tuning::{ID_BATCH, RING_TURNS, RUNNEXT_BACKOFF};
 use crate::queue::injector::Injector;
 use crate::queue::ring::{Full, Ring};
 use crate::queue::victims::next_random;
+use crate::sys::clock;
 use crate::sys::primitive::AtomicOrdering::{AcqRel, Acquire, Relaxed};
 use crate::timers::Timers;
 use crate::trace::record::{Event, Queue};
@@ -67,6 +69,8 @@ pub(crate) struct Processor {
 struct Local {
     random: Cell<u64>,
     free: FreeSlots,
+    /// Tasks put into its queue so far, modulo 2^16: each so many of them are measured.
+    samples: Cell<u16>,
     next_id: Cell<u64>,
     last_id: Cell<u64>,
     chain: Chain,
@@ -152,6 +156,7 @@ impl Processor {
             local: CachePadded::new(Local {
                 random: Cell::new(seed),
                 free: FreeSlots::new(),
+                samples: Cell::new(0),
                 next_id: Cell::new(1),
                 last_id: Cell::new(0),
                 chain: Chain::default(),
@@ -201,6 +206,16 @@ impl Processor {
     pub(crate) fn turn(&self) -> u16 {
         // Ordering: Relaxed; as above.
         self.turn.load(Relaxed)
+    }
+
+    /// An M begins to hold it.
+    pub(crate) fn begin_hold(&self) {
+        self.tally.busy.begin(clock::now());
+    }
+
+    /// And does not any more.
+    pub(crate) fn end_hold(&self) {
+        self.tally.busy.end(clock::now());
     }
 
     /// Its queue, for the trace.
@@ -387,6 +402,16 @@ impl LocalP {
         self.tally.steals.add(1);
         self.tally.stolen.add(taken);
         Some((task, taken))
+    }
+
+    /// A task is about to be put into the queue: one of many is measured from here to its poll.
+    #[inline(always)]
+    pub(crate) fn sample(&self, task: TaskRef) {
+        let n = self.local.samples.get().wrapping_add(1);
+        self.local.samples.set(n);
+        if n.is_multiple_of(SAMPLE_EVERY) {
+            sample_now(task);
+        }
     }
 
     /// A random number.

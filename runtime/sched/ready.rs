@@ -21,12 +21,14 @@
 use super::current::{self, Context, with_p};
 use super::idle::{Call, Census};
 use super::lists::Lists;
+use super::looking::centiseconds;
 use super::machine::{LEAVE, Machines};
 use super::permits::Permits;
 use super::processor::{Processor, fresh_ids};
 use super::revoker::Revoker;
 use super::seat::Seat;
 use super::sysmon::Sysmon;
+use super::tally::{Tally, sample_foreign};
 use super::tracing::note_mark;
 use super::{Config, Retakes, Shared};
 use crate::cell::join::JoinHandle;
@@ -38,11 +40,12 @@ use crate::cell::{After, Queued, TaskId};
 use crate::poller::ParkPoller;
 use crate::queue::injector::Injector;
 use crate::queue::victims::Victims;
+use crate::sys::clock;
 use crate::sys::counter::Counter;
 use crate::trace::recorder::Recorder;
 use std::panic::Location;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// A scheduler whose slab knows the way up to it.
@@ -77,6 +80,9 @@ pub(super) fn assemble(config: Config, procs: Vec<Processor>) -> Arc<Shared> {
             retakes: Retakes::default(),
             failed_starts: Counter::default(),
             recorder: Recorder::new(),
+            foreign: Tally::default(),
+            built: clock::now(),
+            coarse: AtomicU32::new(centiseconds(clock::now())),
             refuse_threads: AtomicBool::new(config.refuse_threads),
             config,
             procs,
@@ -99,6 +105,7 @@ unsafe fn upcall_ready(sched: *const (), task: Queued) {
         let here = cx.with_p(|p| {
             let task = task.take().expect("put once");
             cx.note_wake(task.task(), p.queue());
+            p.sample(task.task());
             p.put_next(task, &cx.shared.injector)
         });
         if let Some(next) = here {
@@ -109,6 +116,7 @@ unsafe fn upcall_ready(sched: *const (), task: Queued) {
     // SAFETY: D1; the task is still in our hand.
     let shared = unsafe { another_reference(sched) };
     shared.note_foreign_wake(task.task());
+    sample_foreign(task.task());
     shared.inject(task);
 }
 
@@ -204,9 +212,11 @@ impl Shared {
             let (handle, next) = cx.with_p(|p| {
                 let id = id.unwrap_or_else(|| p.next_id());
                 let slot = p.get_slot(class_for::<F>(), &self.slab);
-                let (joined, queued) = create(slot, id, site, future.take().expect("moved once"));
+                let parent = cx.task().map_or(0, |task| task.id().0);
+                let (joined, queued) = create(slot, id, site, parent, future.take().expect("moved once"));
                 p.tally.spawned.add(1);
                 cx.note_spawn(queued.task(), p.queue());
+                p.sample(queued.task());
                 let next = p.put_next(queued, &self.injector);
                 (JoinHandle::new(joined, id), next)
             })?;
@@ -221,8 +231,10 @@ impl Shared {
         }
         let id = id.unwrap_or_else(|| TaskId(fresh_ids(1)));
         let slot = self.slab.get_foreign(class_for::<F>());
-        let (joined, queued) = create(slot, id, site, future.take().expect("not moved"));
+        let parent = current::with(|cx| cx.task().map_or(0, |task| task.id().0)).unwrap_or(0);
+        let (joined, queued) = create(slot, id, site, parent, future.take().expect("not moved"));
         let handle = JoinHandle::new(joined, id);
+        self.foreign.spawned.add_shared(1);
         self.submit_foreign(queued);
         handle
     }
@@ -240,6 +252,7 @@ impl Shared {
             self.as_current(false, || self.settle(task.cancel())); // D2
         } else {
             self.note_foreign_spawn(task.task());
+            sample_foreign(task.task());
             self.inject(task);
         }
     }
@@ -249,9 +262,9 @@ impl Shared {
         match after {
             After::Idle => {}
             After::Requeue(task) => self.inject(task),
-            After::Done(ended) => self.report(ended),
+            After::Done(ended) => self.count_foreign_end(ended),
             After::Free(ended, slot) => {
-                self.report(ended);
+                self.count_foreign_end(ended);
                 // SAFETY: only this runtime's tasks are settled here.
                 unsafe { upcall_release(Arc::as_ptr(&self.slab), slot) };
             }

@@ -110,7 +110,9 @@ impl Shared {
             m.unpin_from_outside(); // while REVOKING: an M that withdraws finds itself un-pinned
             p.tally.polls.get() == polls && p.holder() == m.id.as_u32()
         })?;
-        Some(p.mint_won(won))
+        let p = p.mint_won(won);
+        p.end_hold();
+        Some(p)
     }
 
     /// Gives a P that was taken to the M in line whose turn it is, or to the one that was reserved.

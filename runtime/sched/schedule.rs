@@ -26,6 +26,7 @@ use super::{Affinity, Shared};
 use crate::cell::state::Claim;
 use crate::cell::{After, Ended, Queued};
 use crate::error::UnhandledPanic;
+use crate::names::name_of_panicked;
 use crate::policy::find::{Found, Sources, find_runnable};
 use crate::policy::tuning::{INJECTOR_EVERY, PIN_AFTER, PIN_CLOCK_EVERY};
 use crate::trace::record::{Event, Give, Queue};
@@ -209,12 +210,19 @@ impl Hunt<'_> {
         cx.begin_task(g);
         cx.m.set_running(g.id().0);
         cx.begin_run(g, &p);
+        if let Some(since) = g.sampled() {
+            p.tally.count_latency(since);
+        }
         let mut after = After::Idle;
         let ((), p) = cx.lend(p, || {
             self.shared.maybe_revoke_me(&cx.m);
             after = task.run(|| {
                 cx.end_run(g);
-                cx.has_yielded()
+                let yields = cx.has_yielded();
+                if !yields {
+                    g.waits(cx.reason(), self.shared.coarse_now());
+                }
+                yields
             });
             if matches!(after, After::Idle) && self.shared.is_closing() && g.state().claim() == Claim::Claimed
             {
@@ -233,10 +241,12 @@ impl Hunt<'_> {
             After::Requeue(task) => self.requeue(&p, task, cx.is_yielding()),
             After::Done(ended) => {
                 cx.note_exit(ended);
+                p.tally.count_end(ended);
                 self.shared.report(ended);
             }
             After::Free(ended, slot) => {
                 cx.note_exit(ended);
+                p.tally.count_end(ended);
                 p.put_slot(slot, &self.shared.slab);
                 self.shared.report(ended);
             }
@@ -312,7 +322,9 @@ impl Shared {
         let Ended::PanickedUnseen(id, site) = ended else { return };
         // A closed stderr is no reason to panic here.
         let mut err = io::stderr().lock();
-        let _ = writeln!(err, "gmprt: {id}, spawned at {site}, panicked, and nobody holds its JoinHandle");
+        let name = name_of_panicked(id.0).map_or(String::new(), |name| format!(" \"{name}\""));
+        let _ =
+            writeln!(err, "gmprt: {id}{name}, spawned at {site}, panicked, and nobody holds its JoinHandle");
         drop(err);
         if self.config.unhandled_panic == UnhandledPanic::Abort {
             std::process::abort();

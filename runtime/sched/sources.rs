@@ -128,6 +128,7 @@ impl Sources for Hunt<'_> {
                 return Ok(Some(task));
             }
             self.tries = self.tries.saturating_add(1);
+            self.p().tally.steal_tries.add(1);
         }
         Ok(None)
     }

@@ -97,6 +97,7 @@ impl Shared {
     /// Ends a long sleep of sysmon's.
     #[cold]
     pub(super) fn rouse_sysmon(&self) {
+        self.set_coarse(clock::now()); // it has not looked for long
         if self.census.end_long_sleep() {
             self.sysmon.poke();
         }
@@ -203,6 +204,7 @@ impl<'a> Monitor<'a> {
     fn round(&mut self) -> Round {
         let shared = self.shared;
         let now = clock::now();
+        shared.set_coarse(now);
         let (idle, spinning) = shared.census.counts();
         let help = idle > 0 || spinning > 0;
         let all_idle = shared.census.all_idle(shared.procs.len());

@@ -327,13 +327,13 @@ impl Shared {
     pub(crate) fn live_tasks(&self) -> Vec<LiveTask> {
         let mut tasks = Vec::new();
         self.slab.for_each_slot(|header| {
-            if let Some((id, site, standing)) = TaskRef::from_header(header).peek() {
-                let standing = match standing {
+            if let Some(task) = TaskRef::from_header(header).peek() {
+                let standing = match task.standing {
                     crate::cell::state::Standing::Queued => Standing::Queued,
                     crate::cell::state::Standing::Running => Standing::Running,
-                    crate::cell::state::Standing::Waiting => Standing::Waiting(Default::default()),
+                    crate::cell::state::Standing::Waiting => Standing::Waiting(task.reason),
                 };
-                tasks.push(LiveTask { g: id.0, site, standing });
+                tasks.push(LiveTask { g: task.id.0, site: task.site, standing });
             }
         });
         tasks
