@@ -59,6 +59,8 @@ mod runtime;
 #[cfg(not(gmprt_loom))]
 pub(crate) mod sched;
 #[cfg(not(gmprt_loom))]
+mod schedtrace;
+#[cfg(not(gmprt_loom))]
 mod spawn_blocking;
 #[cfg(not(gmprt_loom))]
 mod task_builder;

@@ -9,6 +9,7 @@ use crate::error::{ShutdownTimeout, UnhandledPanic};
 use crate::metrics::Metrics;
 use crate::policy::tuning::{KEEP_ALIVE, MAX_BLOCKING, MAX_PROCS, MAX_THREADS};
 use crate::sched::{Affinity, Config, Shared, block_on::block_on, current};
+use crate::schedtrace::SchedTrace;
 use crate::spawn_blocking::blocking_task;
 use crate::sys::{affinity::process_mask, membarrier};
 use crate::trace::{self, TraceConfig, Tracer};
@@ -163,7 +164,8 @@ impl Builder {
             trace: self.trace,
             refuse_threads: false,
         })?;
-        let runtime = Runtime { handle: Handle { shared }, ended: false };
+        let _sched_trace = SchedTrace::start(&shared);
+        let runtime = Runtime { _sched_trace, handle: Handle { shared }, ended: false };
         if runtime.handle.shared.config.trace.is_some() {
             runtime.trace().start()?;
         } else {
@@ -193,6 +195,8 @@ impl Builder {
 /// # }
 /// ```
 pub struct Runtime {
+    /// Prints the scheduler's trace, if that was asked for. Dropped before `handle`.
+    _sched_trace: Option<SchedTrace>,
     handle: Handle,
     /// `shutdown_timeout` has done what dropping does.
     ended: bool,

@@ -141,6 +141,8 @@ const FLOORS: &[(u8, &str)] = &[
     (6, "runtime/lib.rs"),
     (6, "runtime/metrics.rs"),
     (6, "runtime/runtime.rs"),
+    (6, "runtime/schedtrace.rs"),
+    (6, "runtime/schedtrace/line.rs"),
     (6, "runtime/trace/chrome.rs"),
     (6, "runtime/trace/env.rs"),
     (6, "runtime/trace/merge.rs"),

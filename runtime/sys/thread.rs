@@ -113,12 +113,34 @@ pub(crate) fn sleep_as_usual() {
     set_slack(usual_slack());
 }
 
-/// Whether a line written to stderr would not block: a full pipe that nobody reads would.
-pub(crate) fn stderr_takes_a_line() -> bool {
+/// What would become of a line written to stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stderr {
+    /// It is taken.
+    Ready,
+    /// It blocks: a pipe is full, and nobody reads it.
+    Full,
+    /// It is an error: it is closed, or its reader has gone.
+    Gone,
+}
+
+/// How it is with stderr now.
+pub(crate) fn stderr_now() -> Stderr {
     let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
     // SAFETY: U1 does not apply; the call is about a file, and `stderr` is valid for the write of one pollfd.
-    let ready = unsafe { libc::poll(&mut stderr, 1, 0) };
-    ready == 1 && stderr.revents & libc::POLLOUT != 0
+    unsafe { libc::poll(&mut stderr, 1, 0) };
+    if stderr.revents & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0 {
+        Stderr::Gone
+    } else if stderr.revents & libc::POLLOUT != 0 {
+        Stderr::Ready
+    } else {
+        Stderr::Full
+    }
+}
+
+/// Whether a line written to stderr would not block: a full pipe that nobody reads would.
+pub(crate) fn stderr_takes_a_line() -> bool {
+    stderr_now() == Stderr::Ready
 }
 
 #[cfg(test)]
