@@ -24,6 +24,8 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("gmprt runs on 64-bit Linux only");
 
+#[cfg(not(gmprt_loom))]
+mod builder;
 pub mod chan;
 pub mod context;
 #[cfg_attr(gmprt_loom, allow(dead_code, reason = "the models say reasons, and nobody reads them"))]
@@ -38,6 +40,8 @@ pub(crate) mod models;
 
 #[cfg(not(gmprt_loom))]
 pub(crate) mod cell;
+#[cfg(not(gmprt_loom))]
+pub mod dump;
 #[cfg(not(gmprt_loom))]
 mod error;
 #[cfg(not(gmprt_loom))]
@@ -61,6 +65,8 @@ pub(crate) mod sched;
 #[cfg(not(gmprt_loom))]
 mod schedtrace;
 #[cfg(not(gmprt_loom))]
+mod sigquit;
+#[cfg(not(gmprt_loom))]
 mod spawn_blocking;
 #[cfg(not(gmprt_loom))]
 mod task_builder;
@@ -72,9 +78,11 @@ pub(crate) mod timers;
 pub mod trace;
 
 #[cfg(not(gmprt_loom))]
+pub use builder::Builder;
+#[cfg(not(gmprt_loom))]
 pub use error::{ShutdownTimeout, UnhandledPanic};
 #[cfg(not(gmprt_loom))]
-pub use runtime::{Builder, Handle, Runtime, run};
+pub use runtime::{Handle, Runtime, run};
 #[cfg(not(gmprt_loom))]
 pub use sched::{Affinity, block_in_place, spawn, yield_now::yield_now};
 #[cfg(not(gmprt_loom))]

@@ -106,13 +106,14 @@ thread_local! {
 
 #[cold]
 fn keep(id: u64, name: Arc<str>) {
-    // A thread at its very end has no such place any more, and reports nothing.
+    // A thread at its very end has no such place any more, and reports without a name.
     let _ = PANICKED.try_with(|kept| kept.borrow_mut().replace((id, name)));
 }
 
 /// What the task was called that has just panicked on this thread.
 pub(crate) fn name_of_panicked(id: u64) -> Option<Arc<str>> {
-    PANICKED.with_borrow_mut(|kept| kept.take()).filter(|kept| kept.0 == id).map(|kept| kept.1)
+    let kept = PANICKED.try_with(|kept| kept.borrow_mut().take()).ok().flatten();
+    kept.filter(|kept| kept.0 == id).map(|kept| kept.1)
 }
 
 #[cfg(test)]

@@ -74,9 +74,9 @@ pub(crate) struct Peek {
     pub(crate) standing: Standing,
     /// The task that spawned it; 0: none did.
     pub(crate) parent: u64,
-    /// If it waits: what for, and since when.
+    /// If it waits: what for, and since when; nothing, if it has just come to it.
     pub(crate) reason: Reason,
-    pub(crate) since: u32,
+    pub(crate) since: Option<u32>,
 }
 
 impl Header {
@@ -131,8 +131,8 @@ impl Header {
 
     #[cold]
     fn end_sample(&self) -> u32 {
-        // Ordering: Relaxed, both; as in `TaskRef::sample`.
-        self.reason.store(0, Relaxed);
+        // Ordering: Release; as in `TaskRef::sample`.
+        self.reason.store(0, Release);
         self.since.load(Relaxed) // Ordering: Relaxed; as above
     }
 
@@ -264,7 +264,7 @@ impl TaskRef {
     /// empty, or its task complete, or it was emptied meanwhile.
     pub(crate) fn peek(self) -> Option<Peek> {
         let header = self.header();
-        header.state.standing()?;
+        let before = header.state.standing()?;
         // Ordering: Acquire; pairs with the Release store in `create`: who sees the next task's id sees its site.
         let id = TaskId(header.id.load(Acquire));
         let site = self.spawned_at();
@@ -273,7 +273,10 @@ impl TaskRef {
         let (reason, since) = (header.reason.load(Relaxed), header.since.load(Relaxed)); // Ordering: Relaxed; as above
         fence(Acquire); // pairs with the Release stores in `create`: who saw the next task's site sees that the slot was emptied
         let standing = header.state.standing()?; // of this task, and not of one that was there before
-        let reason = Reason::from_number(reason);
+        // Read before it came to wait, they are what was left there by another wait, or by `sample`.
+        let waits = before == Standing::Waiting && standing == Standing::Waiting && reason != SAMPLED;
+        let (reason, since) =
+            if waits { (Reason::from_number(reason), Some(since)) } else { (Reason::Unsaid, None) };
         (self.id() == id).then_some(Peek { id, site, standing, parent, reason, since })
     }
 
@@ -281,17 +284,17 @@ impl TaskRef {
     #[inline(always)]
     pub(crate) fn waits(self, reason: Reason, since: u32) {
         let header = self.header();
-        // Ordering: Relaxed, both; for people.
-        header.since.store(since, Relaxed);
-        header.reason.store(reason as u8, Relaxed); // Ordering: Relaxed; as above
+        // Ordering: Release, both; as in `create`: pairs with the Acquire fence in `peek`.
+        header.since.store(since, Release);
+        header.reason.store(reason as u8, Release); // Ordering: Release; as above
     }
 
     /// The task, which is the caller's to queue, is one of those whose way to a P is measured, from `since` on.
     pub(crate) fn sample(self, since: u32) {
         let header = self.header();
-        // Ordering: Relaxed, both; the queue hands them over.
-        header.since.store(since, Relaxed);
-        header.reason.store(SAMPLED, Relaxed); // Ordering: Relaxed; as above
+        // Ordering: Release, both; as in `waits`. The queue hands them over.
+        header.since.store(since, Release);
+        header.reason.store(SAMPLED, Release); // Ordering: Release; as above
     }
 
     /// The task, which is the caller's to poll, has come to a P: since when it was on its way, if that is measured.

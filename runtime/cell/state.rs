@@ -174,8 +174,8 @@ impl State {
         let word = self.0.load(Acquire);
         debug_assert_eq!(word & (QUEUED | RUNNING | COMPLETE), QUEUED, "{self:?}");
         if word == QUEUED | REF {
-            // Ordering: Relaxed; S5, nobody else can read it but a dump.
-            self.0.store(RUNNING | REF, Relaxed);
+            // Ordering: Release; S5, nobody else can read it but a dump (raw.rs, `peek`): who sees it sees the task's id.
+            self.0.store(RUNNING | REF, Release);
             return BeginPoll::Poll;
         }
         // One subtraction moves QUEUED (2) to RUNNING (1); both bits are as asserted above.

@@ -82,7 +82,9 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
         let outcome = match idle {
             None => {
                 cx.note_caller_begins(None);
+                cx.m.lease.leave(); // for people: there is no P to lose
                 let outcome = poll();
+                std::mem::forget(cx.m.lease.enter());
                 cx.note_caller_ends(fate(&outcome));
                 outcome
             }

@@ -8,7 +8,7 @@ use std::fmt;
 
 /// Identifies a P of its runtime; prints as `P3`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProcessorId(pub(super) u16);
+pub struct ProcessorId(pub(crate) u16);
 
 impl ProcessorId {
     /// The number behind the `P`, from 0 to one less than the runtime's `procs`.
@@ -32,7 +32,7 @@ impl fmt::Debug for ProcessorId {
 
 /// Identifies an M, a thread of the runtime or a caller of `block_on`; prints as `M2`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MachineId(pub(super) u32);
+pub struct MachineId(pub(crate) u32);
 
 impl MachineId {
     /// The number behind the `M`; 1 is the first in the process.

@@ -96,6 +96,7 @@ impl Shared {
     /// The tasks, by number.
     pub(crate) fn look_at_tasks(&self) -> Vec<TaskLook> {
         let (names, now) = (all_names(), centiseconds(clock::now()));
+        let age = now.wrapping_sub(centiseconds(self.built));
         let mut all = Vec::new();
         self.slab.for_each_slot(|header| {
             if let Some(task) = TaskRef::from_header(header).peek() {
@@ -104,9 +105,9 @@ impl Shared {
                     Standing::Running => TaskState::Running { m: None, p: None },
                     Standing::Waiting => TaskState::Waiting(task.reason),
                 };
-                let waits = matches!(state, TaskState::Waiting(_));
-                let since =
-                    waits.then(|| Duration::from_millis(10) * now.wrapping_sub(task.since).min(u32::MAX / 2));
+                // More than the runtime's age: it has come to wait since `now` was read.
+                let since = task.since.map(|since| now.wrapping_sub(since)).filter(|&waited| waited <= age);
+                let since = since.map(|waited| Duration::from_millis(10) * waited);
                 let (g, site, parent) = (task.id.0, task.site, task.parent);
                 all.push(TaskLook { g, name: names.get(&g).cloned(), site, parent, state, since });
             }
