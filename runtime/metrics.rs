@@ -109,8 +109,9 @@ pub struct TaskMetrics {
 /// How long tasks that could run were on their way to a P: a histogram of one in 64 spawns and wakes. Go:
 /// `/sched/latencies:seconds`.
 ///
-/// Four buckets for each power of two, from 64 ns on. A task that yields, or whose slice is over, is not measured: it has
-/// run just before. Waits of more than 274 s come out shorter.
+/// A wake from outside the runtime is measured if its task is one in 64. Four buckets for each power of two, from 64 ns on. A
+/// task that yields, or whose slice is over, is not measured: it has run just before. Waits of more than 274 s come out
+/// shorter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Latencies(Vec<u64>);
 

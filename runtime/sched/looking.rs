@@ -78,7 +78,9 @@ impl Shared {
             .into_iter()
             .map(|m| {
                 let (id, g) = (m.id.as_u32(), m.running());
-                let p = held.get(&id).copied();
+                // It may have taken one since.
+                let again = || self.procs.iter().find(|p| p.holder() == id).map(|p| p.id.0);
+                let p = held.get(&id).copied().or_else(again);
                 let declared = m.declared() % 2 == 1;
                 let polls = m.lease.is_outside();
                 let state = match p {

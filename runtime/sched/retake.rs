@@ -111,6 +111,7 @@ impl Shared {
             p.tally.polls.get() == polls && p.holder() == m.id.as_u32()
         })?;
         let p = p.mint_won(won);
+        p.set_holder(0);
         p.end_hold();
         Some(p)
     }
