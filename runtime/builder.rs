@@ -4,6 +4,7 @@
 //!
 //! Absent: the runtime itself (`runtime.rs`), and what SIGQUIT prints (`sigquit.rs`).
 
+use crate::dump::Dump;
 use crate::error::UnhandledPanic;
 use crate::policy::tuning::{KEEP_ALIVE, MAX_BLOCKING, MAX_PROCS, MAX_THREADS};
 use crate::runtime::Runtime;
@@ -38,6 +39,8 @@ pub struct Builder {
     thread_name: String,
     unhandled_panic: UnhandledPanic,
     trace: Option<TraceConfig>,
+    deadlock_detection: bool,
+    long_polls: Option<Duration>,
     pub(crate) dump_on_sigquit: bool,
 }
 
@@ -52,6 +55,8 @@ impl Builder {
             thread_name: "gmprt".into(),
             unhandled_panic: UnhandledPanic::default(),
             trace: None,
+            deadlock_detection: false,
+            long_polls: None,
             dump_on_sigquit: false,
         }
     }
@@ -113,6 +118,42 @@ impl Builder {
         self
     }
 
+    /// Whether a deadlock ends the process, as in Go, instead of a wait for ever. Default: `false`.
+    ///
+    /// A deadlock is: somebody waits in `block_on`; nothing runs, is queued or can be started; no timer is set; and
+    /// it is so for 100 ms or more. Then stderr gets Go's `fatal error: all goroutines are asleep - deadlock!` and all tasks,
+    /// and the process exits with status 2.
+    ///
+    /// Off by default, because the runtime can't see everybody who may call a waker. *A thread of yours may hold one*, or
+    /// a sender of a channel, and be about to use it: that is no deadlock, and the report is wrong. So this is for
+    /// programs, and tests, in which only tasks wake tasks. In particular:
+    ///
+    /// - A caller of `block_on` counts as waiting whatever its future is: one that waits for another runtime, gmprt's or
+    ///   not, or for a thread, is as good as one that waits for a task.
+    /// - With several runtimes in the process, none may have anything to do: a task may wait for a task of another.
+    /// - A `block_on` inside a task counts as that task's poll: while there is one, no deadlock is seen.
+    ///
+    /// A thread, `name-watch`, looks five times a second. Go: `checkdead`.
+    pub fn deadlock_detection(mut self, on: bool) -> Self {
+        self.deadlock_detection = on;
+        self
+    }
+
+    /// Reports on stderr, once for each place where tasks are spawned, a poll that lasts longer than `threshold`: whose it
+    /// is, for how long it has lasted, and whether its thread was blocked or busy. Off by default; 10 ms is a good
+    /// threshold. The future of a `block_on` counts too.
+    ///
+    /// A block that was declared ([`block_in_place`](crate::block_in_place), `spawn_blocking`, a nested `block_on`) is no long
+    /// poll; what the poll does after it is timed anew. The time is by the clock: on a machine with too few cores, that of a
+    /// poll that waited for one is long as well.
+    ///
+    /// While something runs a thread, `name-watch`, looks four times in each `threshold`, every 1 to 25 ms; in an idle runtime it
+    /// wakes ten times a second. Go: none; its scheduler preempts.
+    pub fn report_long_polls(mut self, threshold: Duration) -> Self {
+        self.long_polls = Some(threshold);
+        self
+    }
+
     /// Records what the runtime does, from its start on; see [`trace`](crate::trace).
     ///
     /// Without this the environment may ask for it, by `GMPRT_TRACE`.
@@ -144,6 +185,9 @@ impl Builder {
         if self.max_blocking == 0 {
             return invalid("max_blocking must be at least 1, not 0".into());
         }
+        if self.long_polls.is_some_and(|threshold| threshold.is_zero()) {
+            return invalid("the threshold of report_long_polls must be more than 0".into());
+        }
         if self.thread_name.contains('\0') {
             return invalid("thread_name must not contain a NUL byte".into());
         }
@@ -158,6 +202,9 @@ impl Builder {
             thread_name: self.thread_name,
             unhandled_panic: self.unhandled_panic,
             trace: self.trace,
+            deadlock_detection: self.deadlock_detection,
+            print_dump: Dump::text,
+            long_polls: self.long_polls,
             refuse_threads: false,
         };
         Runtime::start(config, self.dump_on_sigquit)

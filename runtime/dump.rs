@@ -157,6 +157,11 @@ impl Dump {
         }
     }
 
+    /// As text, for those below who print it and know no dumps.
+    pub(crate) fn text(shared: &Shared) -> String {
+        format!("{}\n", Self::of(shared))
+    }
+
     /// The tasks, by number.
     ///
     /// It never blocks.

@@ -88,6 +88,7 @@ impl Runtime {
     /// # Panics
     ///
     /// If the future panics: the panic passes through.
+    #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.handle.block_on(future)
     }
@@ -195,6 +196,7 @@ impl Handle {
     /// # Differences from Go
     ///
     /// The main goroutine is scheduled like any other. This future is not: only its caller's thread runs it.
+    #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         block_on(&self.shared, future)
     }
@@ -259,6 +261,7 @@ impl fmt::Debug for Handle {
 /// # Ok(())
 /// # }
 /// ```
+#[track_caller]
 pub fn run<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(Runtime::new()?.block_on(future))
 }

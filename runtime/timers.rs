@@ -231,7 +231,6 @@ impl Timers {
     }
 
     /// How many timers are armed.
-    #[allow(dead_code, reason = "for the tests, and for whoever counts")]
     pub(crate) fn len(&self) -> usize {
         self.locked().slots.armed
     }

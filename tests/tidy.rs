@@ -86,6 +86,7 @@ const FLOORS: &[(u8, &str)] = &[
     (4, "runtime/sched/threads.rs"),
     (4, "runtime/sched/timing.rs"),
     (4, "runtime/sched/tracing.rs"),
+    (4, "runtime/sched/watch.rs"),
     (4, "runtime/sched/yield_now.rs"),
     // 5: what tasks use
     (5, "runtime/chan/error.rs"),

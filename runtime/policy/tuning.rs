@@ -125,6 +125,16 @@ pub(crate) const HOG_AFTER: Duration = Duration::from_millis(100);
 /// there: with polls of a millisecond the 61st tick is too far away.
 pub(crate) const INJECTOR_PATIENCE: Duration = Duration::from_millis(2);
 
+/// How often the watch looks for a deadlock.
+pub(crate) const DEADLOCK_LOOK: Duration = Duration::from_millis(200);
+
+/// For how long everything must have been asleep: a thread that is about to wake something is late by less, as a rule.
+pub(crate) const DEADLOCK_AFTER: Duration = Duration::from_millis(100);
+
+/// How often the watch looks for long polls while every P is idle; and while some are not: the shortest and longest nap.
+pub(crate) const LONG_POLL_IDLE: Duration = Duration::from_millis(100);
+pub(crate) const LONG_POLL_LOOK: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(25));
+
 /// Files of `/proc` that sysmon keeps open at most.
 pub(crate) const STAT_FILES: usize = 64;
 

@@ -12,6 +12,7 @@
 //! Y2. The caller holds a P only during a poll, and runs no other task, so that it never waits for one.
 //! Y3. Nested in a task, the M of that task declares itself blocked first (`blocking.rs`), whichever runtime
 //!     the inner future runs on.
+//! Y4. Whether the caller sleeps, or was woken, can be seen from outside at each moment (`machine.rs`, K5).
 //!
 //! Absent: pinning. A pinned caller would pass its mask on to the threads it starts.
 
@@ -19,24 +20,23 @@ use super::Shared;
 use super::blocking;
 use super::current::Context;
 use super::machine::Machine;
-use crate::sys::parker::Parker;
 use crate::trace::record::{Event, Fate, Give};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{self, Poll, Wake, Waker};
 use std::thread;
 
 /// Wakes the thread in `block_on`.
-struct Caller(Parker);
+struct Caller(Arc<Machine>);
 
 impl Wake for Caller {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.0.call();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
+        self.0.call();
     }
 }
 
@@ -66,18 +66,21 @@ fn fate<T>(outcome: &thread::Result<Poll<T>>) -> Option<Fate> {
 }
 
 /// Runs `future` on the calling thread until it is ready.
+#[track_caller]
 pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let _declared = blocking::declare();
-    let caller = Arc::new(Caller(Parker::for_this_thread()));
-    let waker = Waker::from(Arc::clone(&caller));
+    let m = Arc::new(Machine::of_block_on(Location::caller()));
+    let waker = Waker::from(Arc::new(Caller(Arc::clone(&m))));
     let mut polling = task::Context::from_waker(&waker);
-    let cx = Context::new(Arc::clone(shared), Arc::new(Machine::for_caller()), false);
+    let cx = Context::new(Arc::clone(shared), m, false);
     let _entered = cx.enter();
     let _known = Known::new(shared, &cx.m);
     let mut future = pin!(future);
     loop {
         let mut poll = || catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut polling)));
         cx.begin_caller();
+        let heard = cx.m.awake();
+        shared.watchman.count_callers_poll();
         let idle = if shared.is_closing() { None } else { shared.lists().take_idle_p(shared) };
         let outcome = match idle {
             None => {
@@ -106,14 +109,20 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
                         cx.m.unwire(&p);
                         shared.handoff_p(p);
                     }
-                    None => cx.m.poll_is_over(),
+                    None => {
+                        cx.m.poll_is_over();
+                        cx.m.block_is_over();
+                    }
                 }
                 outcome
             }
         };
         match outcome {
             Ok(Poll::Ready(output)) => return output,
-            Ok(Poll::Pending) => caller.0.park(),
+            Ok(Poll::Pending) => {
+                cx.m.asleep(heard);
+                cx.m.parker.park();
+            }
             Err(payload) => resume_unwind(payload),
         }
     }

@@ -15,6 +15,7 @@
 //! Z1. Between `declare` and its end the M touches no P of that context: `with_p` finds nothing lent.
 //! Z2. An M that closing finds in line goes on without a P, as one whose P was revoked.
 //! Z3. A declared block that may be short costs no system call and no lock while nobody needs the P.
+//! Z4. `m.declared` is odd in either kind of block, with a P or without: who looks from outside knows that the poll said so.
 //!
 //! Absent: the decision to take a P from a declared block, which is `policy/retake.rs`.
 
@@ -30,26 +31,33 @@ use std::sync::Arc;
 /// A task's M has declared that it blocks; dropped when it has ceased to.
 #[must_use]
 pub(crate) struct Declared {
-    context: Option<(*const Context, ProcessorId)>,
+    /// The context, and the P that it gave up, if it had one.
+    context: Option<(*const Context, Option<ProcessorId>)>,
+    /// What the M had counted before.
+    before: u64,
 }
 
 /// Declares that the calling thread will block, if it is in a poll with a P. Go: `entersyscallblock`.
 #[doc(alias = "entersyscallblock")]
 pub(crate) fn declare() -> Declared {
-    let context = current::with(|cx| {
-        let p = cx.take_lent(Give::Declared)?;
-        let id = p.id;
-        cx.note(Event::BlockBegin);
-        cx.m.unpin();
-        cx.shared.retakes.handed_off.add_shared(1);
-        cx.shared.handoff_p(p);
-        Some((std::ptr::from_ref(cx), id))
-    });
-    Declared { context: context.flatten() }
+    current::with(|cx| {
+        let before = cx.m.declared();
+        cx.m.set_declared(before | 1);
+        let lost = cx.take_lent(Give::Declared).map(|p| {
+            let id = p.id;
+            cx.note(Event::BlockBegin);
+            cx.m.unpin();
+            cx.shared.retakes.handed_off.add_shared(1);
+            cx.shared.handoff_p(p);
+            id
+        });
+        Declared { context: Some((std::ptr::from_ref(cx), lost)), before }
+    })
+    .unwrap_or(Declared { context: None, before: 0 })
 }
 
 impl Declared {
-    /// The poll ends when the thread has ceased to block, and needs no P for what remains.
+    /// The poll ends when the thread has ceased to block, and needs no P for what remains: it counts as blocked to its end.
     pub(crate) fn without_return(mut self) {
         self.context = None;
     }
@@ -60,6 +68,8 @@ impl Drop for Declared {
         let Some((declared, lost)) = self.context else { return };
         current::with(|cx| {
             debug_assert!(std::ptr::eq(declared, cx), "contexts are left in the order they were entered");
+            cx.m.end_declared(self.before);
+            let Some(lost) = lost else { return };
             cx.note(Event::BlockEnd);
             cx.shared.exit_block(cx, lost);
         });
@@ -102,7 +112,8 @@ pub fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
 /// A declared block that may be short; dropped when it is over.
 #[must_use]
 struct Short {
-    lent: Option<ProcessorId>,
+    /// In a context; there with this P, or without.
+    lent: Option<Option<ProcessorId>>,
     /// What the M had counted before.
     before: u64,
 }
@@ -112,16 +123,17 @@ impl Short {
     #[inline]
     fn enter() -> Self {
         current::with(|cx| {
-            let Some((lent, work)) = cx.with_p(|p| (p.id, p.has_work())) else {
-                return Self { lent: None, before: 0 };
-            };
             let before = cx.m.declared();
+            let Some((lent, work)) = cx.with_p(|p| (p.id, p.has_work())) else {
+                cx.m.set_declared(before | 1); // Z4
+                return Self { lent: Some(None), before };
+            };
             cx.m.set_declared(before | 1); // odd already, if this one is nested in another
             cx.note(Event::BlockBegin);
             if work {
                 cx.shared.work_is_left();
             }
-            Self { lent: Some(lent), before }
+            Self { lent: Some(Some(lent)), before }
         })
         .unwrap_or(Self { lent: None, before: 0 })
     }
@@ -133,9 +145,8 @@ impl Drop for Short {
     fn drop(&mut self) {
         let Some(lent) = self.lent else { return };
         current::with(|cx| {
-            if self.before.is_multiple_of(2) {
-                cx.m.set_declared(self.before + 2);
-            }
+            cx.m.end_declared(self.before);
+            let Some(lent) = lent else { return };
             cx.note(Event::BlockEnd);
             if cx.with_p(|_| ()).is_none() {
                 cx.shared.exit_block(cx, lent);

@@ -111,6 +111,11 @@ impl Lists {
         at.map(|at| self.idle_ms.remove(at)).is_some()
     }
 
+    /// Whether all of `procs` Ps are idle, and all threads of the runtime.
+    pub(super) fn all_sleep(&self, procs: usize) -> bool {
+        self.idle_ps.len() == procs && self.idle_ms.len() == self.threads && self.line.is_empty()
+    }
+
     /// The last of the scheduler is going away: the rights to its Ps end with it.
     pub(super) fn forget_ps(&mut self) {
         self.idle_ps.drain(..).for_each(OwnedP::forget);

@@ -14,6 +14,12 @@
 //!     or blocks, and a revoker does while it takes the P.
 //! K4. `tid` is the thread's from its start to shortly before its end; a revoker that un-pins holds its lock, so that
 //!     the number is nobody else's by then.
+//! K5. A caller of `block_on` sleeps as long as `heard` equals `calls`: each wake is counted before it rouses the caller,
+//!     and `heard` is what the last poll that is over could know of. So no moment shows a caller asleep that was woken.
+//! K6. `polls` is written before the M goes outside, or a caller AWAKE: who sees the same number before and after it saw
+//!     the M there, saw that poll.
+//!
+//! Length: each of those who look at an M from outside has its few lines here, beside what they look at.
 //!
 //! Absent: the lists of what is idle (`lists.rs`), the start of threads (`threads.rs`), the sleep in the poller
 //! (`seat.rs`).
@@ -30,6 +36,7 @@ use crate::sys::counter::Counter;
 use crate::sys::parker::Parker;
 use crate::sys::thread;
 use std::collections::HashMap;
+use std::panic::Location;
 use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -82,7 +89,18 @@ pub(crate) struct Machine {
     in_poller: AtomicBool,
     /// The id of the task that it polls, or has polled last; 0: a caller's future, or timers.
     running: AtomicU64,
+    /// Polls begun, and batches of timers fired: another number is another poll. Only the M writes it (K6).
+    polls: Counter,
+    /// A caller of `block_on`: where that was called.
+    site: Option<&'static Location<'static>>,
+    /// A caller: how often it was woken (K5).
+    calls: AtomicU64,
+    /// A caller that sleeps: the calls of which its last poll could know; else [`AWAKE`].
+    heard: AtomicU64,
 }
+
+/// The caller is in a poll, or comes to it.
+const AWAKE: u64 = u64::MAX;
 
 static LAST_M: AtomicU32 = AtomicU32::new(0);
 
@@ -102,14 +120,65 @@ impl Machine {
             expired: AtomicBool::new(false),
             in_poller: AtomicBool::new(false),
             running: AtomicU64::new(0),
+            polls: Counter::default(),
+            site: None,
+            calls: AtomicU64::new(0),
+            heard: AtomicU64::new(AWAKE),
         }
     }
 
-    /// An M that is the calling thread, for the time of a `block_on`.
+    /// An M that is the calling thread, which has no part in the runtime's work.
     pub(crate) fn for_caller() -> Self {
         let m = Self::new(Parker::for_this_thread());
         m.set_tid(Some(Tid::current()));
         m
+    }
+
+    /// An M that is the calling thread, for the time of a `block_on` at `site`.
+    pub(super) fn of_block_on(site: &'static Location<'static>) -> Self {
+        Self { site: Some(site), ..Self::for_caller() }
+    }
+
+    /// Where `block_on` was called, if this is its caller.
+    pub(super) fn block_on_site(&self) -> Option<&'static Location<'static>> {
+        self.site
+    }
+
+    /// A waker's: rouses the caller from its sleep.
+    pub(super) fn call(&self) {
+        // Ordering: AcqRel; counted before the caller is roused, and in the order of the calls (K5).
+        self.calls.fetch_add(1, AcqRel);
+        self.parker.unpark();
+    }
+
+    /// The caller begins a poll; what it is to say when it sleeps after that.
+    pub(super) fn awake(&self) -> u64 {
+        // Ordering: Acquire; pairs with the AcqRel in `call`: the poll sees what the callers did.
+        let calls = self.calls.load(Acquire);
+        self.set_running(0);
+        // Ordering: Release; pairs with the Acquire load in `polls_as_caller` (K6).
+        self.heard.store(AWAKE, Release);
+        calls
+    }
+
+    /// The caller's poll is over, and it sleeps until it is called.
+    pub(super) fn asleep(&self, heard: u64) {
+        // Ordering: Release; pairs with the Acquire load in `sleeps_as_caller`: who sees this sees what the poll did.
+        self.heard.store(heard, Release);
+    }
+
+    /// Whether the caller sleeps, and nobody has called it.
+    pub(super) fn sleeps_as_caller(&self) -> bool {
+        // Ordering: Acquire; pairs with the Release store in `asleep`.
+        let heard = self.heard.load(Acquire);
+        // Ordering: Acquire; pairs with the AcqRel in `call`.
+        heard == self.calls.load(Acquire)
+    }
+
+    /// Whether it is a caller, in a poll; with or without a P.
+    pub(super) fn polls_as_caller(&self) -> bool {
+        // Ordering: Acquire; pairs with the Release store in `awake` (K6).
+        self.site.is_some() && self.heard.load(Acquire) == AWAKE
     }
 
     fn lock_tid(&self) -> MutexGuard<'_, Option<Tid>> {
@@ -188,6 +257,14 @@ impl Machine {
         self.declared.set(count);
     }
 
+    /// The M itself ends a declared block that began at the count `before`, unless that was nested in another.
+    #[inline]
+    pub(super) fn end_declared(&self, before: u64) {
+        if before.is_multiple_of(2) {
+            self.set_declared(before + 2);
+        }
+    }
+
     /// Asks the poll in progress for it. Asked of one that is over by then, it is forgotten with the next.
     pub(super) fn ask(&self, what: u8) {
         // Ordering: Relaxed; asked for again, if need be.
@@ -214,8 +291,14 @@ impl Machine {
     /// It begins to poll this task.
     #[inline(always)]
     pub(super) fn set_running(&self, g: u64) {
+        self.polls.add(1);
         // Ordering: Relaxed; for people.
         self.running.store(g, Relaxed);
+    }
+
+    /// Polls begun, and batches of timers fired (K6).
+    pub(super) fn polls(&self) -> u64 {
+        self.polls.get()
     }
 
     /// The task that it polls, or has polled last.
@@ -239,6 +322,12 @@ impl Machine {
     /// The M, having lost its P: the poll in which it did is over.
     pub(super) fn poll_is_over(&self) {
         self.set_hog(false);
+    }
+
+    /// The M's poll has ended without a P, and perhaps in a block that lasted to its end.
+    pub(super) fn block_is_over(&self) {
+        let declared = self.declared();
+        self.set_declared(declared + declared % 2);
     }
 
     pub(super) fn lock_inbox(&self) -> MutexGuard<'_, Option<Assignment>> {

@@ -12,12 +12,13 @@
 //!   blocking.rs   a P changes hands: handoff, the ladder      revoker.rs takes Ps away, for tests
 //!   block_on.rs   a thread that is not an M runs a future     timing.rs, preempt.rs  timers, and the end of a slice
 //!   permits.rs    how many may block at once                  shutdown.rs the end
-//!   tracing.rs    what is told to the trace
+//!   tracing.rs    what is told to the trace                   watch.rs    deadlocks and long polls, if asked for
 //! ```
 //!
 //! Lock order: `lists` (lists.rs) before an M's inbox; the slab's `foreign` before its `depot`; all others (the
-//! poller's, the timers', the revoker's, `machines`, an M's `tid`, sysmon's handle, the permits', shutdown's `WAITING`,
-//! the recorder's, which are taken under `lists` too) are leaves. None is held while user code runs, a thread is started, or an M is woken.
+//! poller's, the timers', the revoker's, `machines`, an M's `tid`, sysmon's handle, the watch's, the permits', shutdown's
+//! `WAITING`, the watch's `RUNTIMES`, the recorder's) are leaves, and the timers', `machines` and the recorder's are taken under
+//! `lists` too. None is held while user code runs, a thread is started, or an M is woken.
 //!
 //! Absent: the netpoller.
 
@@ -56,6 +57,7 @@ mod tests;
 mod threads;
 pub(crate) mod timing;
 mod tracing;
+mod watch;
 pub(crate) mod yield_now;
 
 pub use blocking::block_in_place;
@@ -86,6 +88,7 @@ use std::time::Duration;
 use sysmon::Sysmon;
 use tally::Tally;
 use threads::First;
+use watch::Watchman;
 
 /// Where Ms run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -116,6 +119,12 @@ pub(crate) struct Config {
     pub(crate) keep_alive: Duration,
     /// What `Tracer::start` records.
     pub(crate) trace: Option<TraceConfig>,
+    /// A deadlock is reported, and ends the process.
+    pub(crate) deadlock_detection: bool,
+    /// All tasks as text (`dump.rs`).
+    pub(crate) print_dump: fn(&Shared) -> String,
+    /// Polls that last longer are reported.
+    pub(crate) long_polls: Option<Duration>,
     /// Tests: no thread can be started, as if the system had none.
     pub(crate) refuse_threads: bool,
 }
@@ -144,6 +153,7 @@ pub(crate) struct Shared {
     pub(crate) poller: ParkPoller,
     seat: Seat,
     sysmon: Sysmon,
+    watchman: Watchman,
     machines: Machines,
     pub(crate) permits: Arc<Permits>,
     lists: Mutex<Lists>,
@@ -180,13 +190,15 @@ impl Shared {
         let shared = ready::assemble(config, procs);
         shared.start_sysmon()?;
         shared.lists().threads = 1;
-        if let Err((error, _)) = shared.new_m(First::Nothing) {
+        let watch = shared.start_watch();
+        if let Err(error) = watch.and_then(|()| shared.new_m(First::Nothing).map_err(|(error, _)| error)) {
             let mut lists = shared.lists();
             (lists.threads, lists.closing) = (0, true);
             drop(lists);
-            // Ordering: Relaxed; sysmon sees it when it has been poked.
+            // Ordering: Relaxed; sysmon and the watch see it when they have been poked.
             shared.closing.store(true, Relaxed);
             shared.end_sysmon();
+            shared.end_watch();
             return Err(error);
         }
         Ok(shared)

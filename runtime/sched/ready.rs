@@ -30,6 +30,7 @@ use super::seat::Seat;
 use super::sysmon::Sysmon;
 use super::tally::{Tally, sample_foreign};
 use super::tracing::note_mark;
+use super::watch::Watchman;
 use super::{Config, Retakes, Shared};
 use crate::cell::join::JoinHandle;
 use crate::cell::raw::create;
@@ -70,6 +71,7 @@ pub(super) fn assemble(config: Config, procs: Vec<Processor>) -> Arc<Shared> {
             poller: ParkPoller::default(),
             seat: Seat::new(),
             sysmon: Sysmon::new(),
+            watchman: Watchman::new(&config),
             machines: Machines::default(),
             permits: Arc::new(Permits::new(config.max_blocking)),
             lists: Mutex::new(Lists::new(idle)),

@@ -177,6 +177,7 @@ impl Hunt<'_> {
     #[doc(alias = "exitsyscall")]
     fn climb(&mut self, lost: ProcessorId) -> bool {
         self.cx.m.poll_is_over();
+        self.cx.m.block_is_over();
         let p = self.shared.lists().take_idle_p_like(self.shared, lost);
         match p {
             Some(p) => {

@@ -103,6 +103,7 @@ impl Shared {
         };
         sleepers.iter().for_each(|m| m.wake(self));
         self.end_sysmon();
+        self.end_watch();
         fence(AtomicOrdering::SeqCst); // FENCE-CLOSE, the sweep's end: E2
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         // A circle is looked for only where the wait has no end.

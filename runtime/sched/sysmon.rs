@@ -100,6 +100,7 @@ impl Shared {
         self.set_coarse(clock::now()); // it has not looked for long
         if self.census.end_long_sleep() {
             self.sysmon.poke();
+            self.watchman.rouse();
         }
     }
 

@@ -16,6 +16,9 @@ fn config(procs: usize, max_threads: usize, refuse_threads: bool) -> Config {
         max_blocking: 16,
         keep_alive: Duration::from_secs(10),
         trace: None,
+        deadlock_detection: false,
+        print_dump: |_| String::new(),
+        long_polls: None,
         refuse_threads,
     }
 }
